@@ -1,0 +1,99 @@
+"The house is in order: who imports whom, what is generated, how the command line starts."
+import ast
+import difflib
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+CLI = ROOT/'ltseg'/'cli.py'
+
+
+def module_order() -> dict:
+    "Module name -> the number of the notebook that it comes from."
+    order = {}
+    for path in sorted((ROOT/'nbs').glob('[0-9]*.ipynb')):
+        source = '\n'.join(''.join(c['source']) for c in json.loads(path.read_text(encoding='utf8'))['cells'])
+        if found := re.search(r'^#\| *default_exp +(\S+)', source, re.MULTILINE): order[found[1]] = path.stem.split('_')[0]
+    return order
+
+
+def imported(path: Path) -> set:
+    "The modules of ltseg that `path` imports, anywhere in it."
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding='utf8'))):
+        if isinstance(node, ast.Import): names |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = f'ltseg.{node.module or ""}'.rstrip('.') if node.level else node.module
+            names |= {f'{base}.{a.name}' for a in node.names} if base == 'ltseg' else {base}
+    return {n.split('.')[1] for n in names if n.startswith('ltseg.')}
+
+
+ORDER = module_order()
+MODULES = sorted(p.stem for p in (ROOT/'ltseg').glob('*.py') if not p.stem.startswith('_'))
+
+
+@pytest.mark.parametrize('module', MODULES)
+def test_imports_only_from_notebooks_above(module):
+    assert module in ORDER, f'ltseg/{module}.py comes from no notebook'
+    below = {m for m in imported(ROOT/'ltseg'/f'{module}.py') if ORDER.get(m, '99') >= ORDER[module]}
+    assert not below, f'ltseg.{module} imports {below}, which no notebook above it defines'
+
+
+@pytest.fixture(scope='module')
+def copy(tmp_path_factory) -> Path:
+    "What is generated, and what it is generated from, in a place of its own."
+    to = tmp_path_factory.mktemp('copy')
+    for name in ['nbs', 'ltseg', '.ci']:
+        shutil.copytree(ROOT/name, to/name, symlinks=True, ignore=shutil.ignore_patterns('_*.ipynb', '__pycache__', '.ipynb_checkpoints'))
+    for name in ['settings.ini', '_quarto.yml', 'README.md']: shutil.copy(ROOT/name, to/name)
+    return to
+
+
+def test_generated_files_are_up_to_date(copy):
+    "Notebooks clean, modules exported, README.md and the site's lists current: `.ci/generate.py` has nothing to do."
+    before = {p: p.read_text(encoding='utf8') for p in copy.rglob('*') if p.suffix in {'.ipynb', '.py', '.md', '.yml'}}
+    subprocess.run([sys.executable, copy/'.ci'/'generate.py'], check=True, stdin=subprocess.DEVNULL)
+    after = {p: p.read_text(encoding='utf8') for p in copy.rglob('*') if p.suffix in {'.ipynb', '.py', '.md', '.yml'}}
+    stale = [p for p in sorted(before.keys() | after.keys()) if before.get(p) != after.get(p)]
+    diff = [line for p in stale for line in difflib.unified_diff(
+        before.get(p, '').splitlines(), after.get(p, '').splitlines(), str(p.relative_to(copy)), 'generated', n=0, lineterm='')]
+    assert not stale, 'run .ci/generate.py:\n' + '\n'.join(line[:200] for line in diff[:60])
+
+
+def test_documentation_pages_build(copy):
+    "What nbdev does to every notebook before Quarto sees it: exported and import cells run, docs of all symbols are made."
+    code = 'from nbdev.serve import proc_nbs; proc_nbs(n_workers=0)'
+    done = subprocess.run([sys.executable, '-c', code], cwd=copy, stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
+    assert done.returncode == 0, done.stdout[-8000:]
+    assert 'Found cells containing imports and other code' not in done.stdout, done.stdout[-8000:]
+    assert (copy/'_proc'/'index.ipynb').exists() and (copy/'_proc'/'_quarto.yml').exists()
+
+
+def test_ci_calls_the_command_of_the_readme():
+    commands = re.findall(r'^python3 -m venv .*$', (ROOT/'README.md').read_text(encoding='utf8'), re.MULTILINE)
+    assert len(commands) == 2
+    assert commands[1] in (ROOT/'.ci'/'run').read_text(encoding='utf8').splitlines()
+
+
+@pytest.mark.skipif(not CLI.exists(), reason='no command line yet')
+def test_help_does_not_import_torch():
+    "Help comes at once: torch alone takes seconds to import."
+    code = '''
+import sys
+from ltseg.cli import main
+sys.argv = ['ltseg', '--help']
+try: main()
+except SystemExit as e: assert not e.code, e.code
+slow = {'torch', 'pytorch_lightning', 'cv2', 'matplotlib', 'scipy', 'pandas'} & set(sys.modules)
+assert not slow, f'imported: {slow}'
+'''
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr
+    for word in ['segment', 'demo', 'train']: assert word in done.stdout
