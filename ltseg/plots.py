@@ -46,7 +46,7 @@ def _labels(labels):
     if labels.dtype != np.uint8: raise InputError('labels', 'uint8', str(labels.dtype))
     return labels
 
-# %% ../nbs/15_plots.ipynb #b62cdf11
+# %% ../nbs/15_plots.ipynb #b31245b7
 def show_grid(rows:Mapping, # title -> images (h, w, 3) or (h, w), as many in each row
               titles:Sequence=(), # above the columns
               width:float=5.): # inches; the height follows
@@ -55,7 +55,7 @@ def show_grid(rows:Mapping, # title -> images (h, w, 3) or (h, w), as many in ea
     n, (h, w) = max(len(r) for r in rows.values()), next(iter(rows.values()))[0].shape[:2]
     size = width, len(rows) * (width / n * h / w + .05) + (.2 if titles else 0)
     fig, axes = plt.subplots(len(rows), n, figsize=size, dpi=70, squeeze=False, layout='constrained')
-    for ax in axes.flat: ax.set(xticks=[], yticks=[]), ax.spines[:].set_visible(False)
+    for ax in axes.flat: ax.set(xticks=[], yticks=[]), ax.spines[:].set(color='#999999', linewidth=.5)
     for row, (title, images) in zip(axes, rows.items()):
         row[0].set_ylabel(title, fontsize=8)
         for ax, image in zip(row, images): ax.imshow(image, cmap='gray', interpolation='nearest')
