@@ -31,12 +31,12 @@ PALETTE = _voc_palette() # (256, 3), red green blue: what DAVIS and VOC write in
 _OKABE_ITO = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167]]
 SAFE_PALETTE = np.array([[0, 0, 0], *(_OKABE_ITO * 37)[:255]], np.uint8) # (256, 3), safe for the colour-blind
 
-# %% ../nbs/15_plots.ipynb #cb892251
+# %% ../nbs/15_plots.ipynb #8c78bbc5
 def labels_to_rgb(labels, # (..., H, W) uint8 array or tensor
-                  palette=SAFE_PALETTE # (256, 3) uint8
+                  palette=None # (256, 3) uint8; None: `SAFE_PALETTE`
                  )->np.ndarray: # (..., H, W, 3) uint8
     'Every label in its colour.'
-    labels = _labels(labels)
+    labels, palette = _labels(labels), SAFE_PALETTE if palette is None else palette
     flat = np.ascontiguousarray(labels).reshape(-1, labels.shape[-1])
     rgb = cv2.LUT(cv2.merge([flat] * 3), palette[None])
     return rgb.reshape(*labels.shape, 3)
@@ -62,11 +62,11 @@ def show_grid(rows:Mapping, # title -> images (h, w, 3) or (h, w), as many in ea
     for ax, title in zip(axes[0], titles): ax.set_title(title, fontsize=8)
     plt.show()
 
-# %% ../nbs/15_plots.ipynb #579ca4b5
+# %% ../nbs/15_plots.ipynb #3bac646b
 def overlay(frame:np.ndarray, # (H, W, 3) uint8
             labels, # (H, W) uint8 array or tensor; 0 stays clear
             alpha:float=.5, # 0: only the borders, 1: only the colours
-            palette=SAFE_PALETTE # (256, 3) uint8
+            palette=None # as in `labels_to_rgb`
            )->np.ndarray: # (H, W, 3) uint8, a new array
     'The frame with its segments in colour.'
     labels = np.ascontiguousarray(_labels(labels))
