@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['SPATIAL_MODELS', 'EPS', 'FLOOR', 'ROUNDS', 'STEP', 'DISTANCES', 'MotionModel', 'spline_basis']
 
-# %% ../nbs/20_motion.ipynb #2630de69
+# %% ../nbs/20_motion.ipynb #3ff137a9
 import re
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from .files import InputError, choose
 
-# %% ../nbs/20_motion.ipynb #2e06ce66
+# %% ../nbs/20_motion.ipynb #3d4b6cb4
 def _apart(half): # the features of one component, the same for both
     zero = re.sub(r'\w+', '.', half)
     return f'{half} {zero}', f'{zero} {half}'
@@ -24,9 +25,11 @@ SPATIAL_MODELS = { # name -> monomials of u, monomials of v; a column is a param
     'Constant': _apart('1'),
     'Affine': _apart('i j 1'),
     'AffinePT': _apart('t ti tj i j 1'),
-    'QuadraticPlanar': ('ij jj . . . i j 1', 'ii ij i j 1 . . .'),
-    # 13 columns, not 16: the linear parts of u and v overlap in the released program, whose numbers we keep
-    'QuadraticPlanarPT': ('ij tij jj tjj . . . i ti j tj 1 t', 'ii tii ij tij i ti j tj 1 t . . .'),
+    'QuadraticPlanar': ('ij jj . . . i j 1',
+                        'ii ij i j 1 . . .'),
+    # 13 columns, not 16: in the released program, whose numbers we keep, the linear parts overlap
+    'QuadraticPlanarPT': ('ij tij jj tjj . . . i ti j tj 1 t',
+                          'ii tii ij tij i ti j tj 1 t . . .'),
     'QuadraticFull': _apart('ij ii jj i j 1'),
     'QuadraticFullPT': _apart('t tij tii tjj ti tj ij ii jj i j 1')}
 
@@ -38,12 +41,13 @@ def _coefficients(columns) -> Tensor: # (P, 2, 3, 3): of t^s i^a j^b in each col
         if name!='.': res[p, name.count('t'), name.count('i'), name.count('j')] = 1
     return res
 
-# %% ../nbs/20_motion.ipynb #356721e3
+# %% ../nbs/20_motion.ipynb #cbbd665a
 class MotionModel:
-    '''Motion of a segment: a polynomial in space, its parameters constant or spline curves in time (section 3.2).
+    '''Motion of a segment: a polynomial in space, constant or along splines in time (section 3.2).
 
-    The names are those of `SPATIAL_MODELS`, each with or without a suffix `_fk{n}`: every parameter is then a cubic
-    spline with a control point about every n frames. Any other name is an `InputError`.'''
+    The names are those of `SPATIAL_MODELS`, each with or without a suffix `_fk{n}`: then every
+    parameter is a cubic spline with a control point about every n frames.
+    Any other name is an `InputError`.'''
     def __init__(self,
                  name:str='QuadraticFull_fk3'): # the published one
         self.name = name
@@ -52,21 +56,26 @@ class MotionModel:
         if suffix and not (n.isdecimal() and int(n)):
             raise InputError('motion model', f'{spatial}_fk1, {spatial}_fk2, …', repr(name))
         self.every = int(n) if suffix else None # frames between control points
-        self.coefficients = torch.stack([_coefficients(c.split()) for c in columns]) # (2, P, 2, 3, 3)
+        # of t^s i^a j^b in the columns of u and v: (2, P, 2, 3, 3)
+        self.coefficients = torch.stack([_coefficients(c.split()) for c in columns])
 
     def __repr__(self): return f'MotionModel({self.name!r})'
 
-# %% ../nbs/20_motion.ipynb #15657390
+# %% ../nbs/20_motion.ipynb #db80dbec
+@lru_cache(256)
 def _powers(n, degree) -> Tensor: # (n, degree+1), float64
     'Powers of `n` positions evenly spread over [-1, 1]; a single one lies in the middle.'
-    x = torch.linspace(-1, 1, n, dtype=torch.float64) if n>1 else torch.zeros(1, dtype=torch.float64)
-    return x[:,None] ** torch.arange(degree+1)
+    with torch.inference_mode(False): # what is kept must serve in training, too
+        x = torch.linspace(-1, 1, n, dtype=torch.float64) if n>1 else torch.zeros(1).double()
+        return x[:,None] ** torch.arange(degree+1)
 
 def _render(poly, # (…, 3, 3) coefficients of i^a j^b
-            H, W, device, dtype) -> Tensor: # (…, H, W)
+            H, W, device, dtype,
+            out=None) -> Tensor: # (…, H, W)
     'Polynomials on the pixel grid: first the rows, three numbers each, then the columns.'
     rows = (_powers(H, 2).to(poly) @ poly).to(device, dtype) # (…, H, 3)
-    return rows @ _powers(W, 2).mT.to(device, dtype)
+    out = torch.mm(rows.view(-1, 3), _powers(W, 2).mT.to(device, dtype), out=out)
+    return out.view(*rows.shape[:-1], W)
 
 @patch
 def features(self:MotionModel,
@@ -76,10 +85,10 @@ def features(self:MotionModel,
     poly = torch.einsum('cpsab,ts->cptab', self.coefficients, _powers(T, 1))
     return _render(poly, H, W, 'cpu', torch.float32)
 
-# %% ../nbs/20_motion.ipynb #c315c361
+# %% ../nbs/20_motion.ipynb #53718e11
 def _spline(T, C):
     'The four control points that each of `T` frames depends on, and their weights: (T, 4) both.'
-    if C==1: return torch.zeros(T, 4, dtype=torch.long), torch.eye(1, 4, dtype=torch.float64).repeat(T, 1)
+    if C==1: return torch.zeros(T, 4).long(), torch.eye(1, 4).double().repeat(T, 1)
     x = torch.linspace(0, C-1, T, dtype=torch.float64)
     i = x.floor().clamp(max=C-2)
     u = x - i
@@ -91,11 +100,12 @@ def _spline(T, C):
 def _in_time(rows, weights, n):
     'The sparse matrix (n, T) that has `weights` (T, m) in the `rows` (T, m) of each column.'
     at = torch.stack([rows, torch.arange(len(rows))[:,None].expand_as(rows)]).flatten(1)
-    return torch.sparse_coo_tensor(at, weights.flatten(), (n, len(rows)), check_invariants=True).coalesce()
+    shape = n, len(rows)
+    return torch.sparse_coo_tensor(at, weights.flatten(), shape, check_invariants=True).coalesce()
 
 def spline_basis(T:int, # frames
                  C:int) -> Tensor: # (C, T), float64
-    'Cubic B-splines of `C` control points evenly spread over `T` frames, exact for linear motion up to the ends.'
+    'Cubic B-splines of `C` control points spread over `T` frames; lines are exact to the ends.'
     return _in_time(*_spline(T, C), C).to_dense()
 
 # %% ../nbs/20_motion.ipynb #6c73dc0f
@@ -109,12 +119,13 @@ def n_params(self:MotionModel, T:int) -> int:
     'The number of parameters of a segment in a volume of `T` frames, C·P.'
     return self.n_points(T) * self.coefficients.shape[1]
 
-# %% ../nbs/20_motion.ipynb #2d80f188
+# %% ../nbs/20_motion.ipynb #f0786fb7
 def _small(device):
-    'Where the small tensors are: float64 on the same device, or on the CPU if the device has no float64.'
+    'Where the small tensors are: float64 on the same device, or on the CPU if it has no float64.'
     return dict(dtype=torch.float64, device='cpu' if torch.device(device).type=='mps' else device)
 
-def _float(x): return torch.float64 if x.dtype==torch.float64 else torch.float32 # half precision is not enough
+def _float(x): # half precision is not enough for a fit
+    return torch.float64 if x.dtype==torch.float64 else torch.float32
 
 @patch
 def _curves(self:MotionModel,
@@ -125,9 +136,10 @@ def _curves(self:MotionModel,
     theta = theta.to(**_small(theta.device))
     basis = _in_time(*_spline(T, C), C).t().to(theta.device)
     frames = torch.sparse.mm(basis, theta.permute(2, 0, 1, 3).reshape(C, -1)).view(T, B, K, P)
-    return torch.einsum('tbkp,cpsxy,ts->bkctxy', frames, self.coefficients.to(theta), _powers(T, 1).to(theta))
+    L,t = self.coefficients.to(theta),_powers(T, 1).to(theta)
+    return torch.einsum('tbkp,cpsxy,ts->bkctxy', frames, L, t)
 
-# %% ../nbs/20_motion.ipynb #a69a6a4b
+# %% ../nbs/20_motion.ipynb #437e3f8c
 @patch
 def flow(self:MotionModel,
          theta:Tensor, # (B, K, C, P) or (K, C, P), pixels
@@ -137,26 +149,29 @@ def flow(self:MotionModel,
     T,H,W = shape
     C,P = self.n_points(T), self.coefficients.shape[1]
     if theta.ndim!=4 or theta.shape[2:]!=(C, P):
-        raise InputError('theta', f'shape (B, K, {C}, {P}) for {T} frames of {self}', str(tuple(theta.shape)))
+        want = f'shape (B, K, {C}, {P}) for {T} frames of {self}'
+        raise InputError('theta', want, str(tuple(theta.shape)))
     with torch.autocast(theta.device.type, enabled=False):
         return _render(self._curves(theta, T), H, W, theta.device, _float(theta))
 
-# %% ../nbs/20_motion.ipynb #ca470dce
+# %% ../nbs/20_motion.ipynb #6f7e6ac2
 def _moments(x, # (B, K, c, n, H, W)
              degree) -> Tensor: # (n, B, K, c, degree+1, degree+1), float64
     'Sums of x·i^a·j^b over every frame.'
     H,W = x.shape[-2:]
-    rows = (x @ _powers(W, degree).to(x)).to(**_small(x.device)) # (B, K, c, n, H, degree+1)
-    return torch.einsum('ha,bkcthj->tbkcaj', _powers(H, degree).to(rows), rows)
+    # transposed: matrix kernels of processors are four times faster along a long last axis
+    rows = _powers(W, degree).mT.to(x) @ x.reshape(-1, W).mT # (degree+1, B·K·c·n·H)
+    rows = rows.to(**_small(x.device)).view(-1, *x.shape[:-1])
+    return torch.einsum('ha,ybkcth->tbkcay', _powers(H, degree).to(rows), rows)
 
-# %% ../nbs/20_motion.ipynb #6cd4627a
+# %% ../nbs/20_motion.ipynb #79a22775
 @patch
 def _blocks(self:MotionModel):
-    'Coefficients (2, P\', S, 3, 3) of the columns to solve for, and whether u and v are solved apart.'
+    'Coefficients (2, P, S, 3, 3) of the columns to solve for; are u and v solved apart?'
     used = self.coefficients.flatten(2).any(-1) # (2, P)
     apart = not (used[0] & used[1]).any()
     L = torch.stack([l[u] for l,u in zip(self.coefficients, used)]) if apart else self.coefficients
-    return (L if L[:,:,1].any() else L[:,:,:1]), apart # S: without features of t there is no power of t
+    return (L if L[:,:,1].any() else L[:,:,:1]), apart # S = 1 without features of t
 
 def _products(L): # (2, P, S, 3, 3)
     'Products of polynomials two by two: (2, P, P, 2S-1, 5, 5).'
@@ -166,9 +181,9 @@ def _products(L): # (2, P, S, 3, 3)
         res[:,:,:,s:s+S,a:a+3,b:b+3] += L[:,:,None,s,a,b,None,None,None] * L[:,None]
     return res
 
-# %% ../nbs/20_motion.ipynb #616cc2eb
+# %% ../nbs/20_motion.ipynb #db3b0de2
 def _cholesky(A):
-    'Lower factors of a batch of matrices; one that rounding has made indefinite gets a larger ridge.'
+    'Lower factors of a batch of matrices; those that rounding made indefinite get a larger ridge.'
     L,bad = torch.linalg.cholesky_ex(A)
     if not bad.any(): return L
     more = bad[:,None,None] * 1e-2 * torch.eye(A.shape[-1]).to(A)
@@ -189,7 +204,7 @@ def _tridiagonal(D, # (G, N, m, m) blocks of the diagonal
         res.append(torch.linalg.solve_triangular(Ls[g].mT, zs[g] - Xs[g]@res[-1], upper=True))
     return torch.stack(res[::-1])
 
-# %% ../nbs/20_motion.ipynb #71d209df
+# %% ../nbs/20_motion.ipynb #40ba9324
 def _solve(band, # (C, 4, N, P, P): blocks of control points q and q, q+1, q+2, q+3
            rhs, # (C, N, P)
            ridge) -> Tensor: # (C, N, P)
@@ -205,13 +220,13 @@ def _solve(band, # (C, 4, N, P, P): blocks of control points q and q, q+1, q+2, 
             else: E[:,:,x,:,x+o-3] = band[:,x,o]
     D,E = D.view(G, N, 3*P, 3*P), E.view(G, N, 3*P, 3*P)
     d = D.diagonal(dim1=-2, dim2=-1)
-    s = (d + 1e-12*d.amax((0, 2), keepdim=True)).rsqrt() # parameters without data, padding too, stay finite
+    s = (d + 1e-12*d.amax((0, 2), keepdim=True)).rsqrt() # finite for parameters without data
     D = D*s[...,None]*s[...,None,:] + ridge*torch.eye(3*P).to(D)
     E = E*s[...,None]*s.roll(-1, 0)[...,None,:]
     x = _tridiagonal(D, E, (y*s)[...,None])[...,0] * s
     return x.view(G, N, 3, P).transpose(1, 2).reshape(3*G, N, P)[:C]
 
-# %% ../nbs/20_motion.ipynb #0abd3462
+# %% ../nbs/20_motion.ipynb #20b0dc62
 EPS = 1e-2 # residuals below this share of the mean |f| are small: L1 ends there, L2 begins
 FLOOR = 1e-6 # weight of every pixel in every segment: an empty one follows the whole volume
 
@@ -223,9 +238,12 @@ def _slices(B, K, T, H, W, device):
 class _Problem:
     'Weighted least squares of a motion model, for changing weights.'
     def __init__(self, model, flow, masks):
-        self.model,self.flow,self.masks,self.shape,self.dtype = model,flow,masks,masks.shape,_float(flow)
-        self.small = _small(flow.device)
-        T = masks.shape[2]
+        self.model,self.flow,self.masks,self.shape = model,flow,masks,masks.shape
+        self.dtype,self.small = _float(flow),_small(flow.device)
+        B,K,T,H,W = masks.shape
+        self.slices = _slices(*masks.shape, flow.device)
+        # used again for every slice: fresh memory would cost more time than the sums
+        self.buffers = flow.new_empty(2, 2*B*K*self.slices[0].stop*H*W, dtype=self.dtype)
         self.C = model.n_points(T)
         L,self.apart = model._blocks()
         self.L,self.Q = L.to(**self.small), _products(L).to(**self.small)
@@ -233,18 +251,20 @@ class _Problem:
         at,w = _spline(T, self.C)
         q,r = torch.triu_indices(4, 4)
         self.basis = _in_time(at, w, self.C).to(**self.small)
-        self.pairs = _in_time(at[:,q]*4 + at[:,r] - at[:,q], w[:,q]*w[:,r], self.C*4).to(**self.small)
-        mean = torch.linalg.vector_norm(flow, 1, (1, 2, 3, 4), keepdim=True, dtype=self.dtype) / flow[0].numel()
-        self.eps = (EPS*mean).clamp(min=1e-6)[:,None] # pixels, (B, 1, 1, 1, 1, 1)
-        self.ridge = 1e-6 if self.dtype==torch.float32 else 1e-10 # above the rounding of the moments
+        pairs = _in_time(at[:,q]*4 + at[:,r] - at[:,q], w[:,q]*w[:,r], self.C*4)
+        self.pairs = pairs.to(**self.small) # (4·C, T): B_q B_r at 4·q + (r-q)
+        size = torch.linalg.vector_norm(flow, 1, (1, 2, 3, 4), keepdim=True, dtype=self.dtype)
+        self.eps = (EPS*size/flow[0].numel()).clamp(min=1e-6)[:,None] # pixels, (B, 1, 1, 1, 1, 1)
+        self.ridge = 1e-6 if self.dtype==torch.float32 else 1e-10 # above the moments' rounding
 
-# %% ../nbs/20_motion.ipynb #84a1af19
+# %% ../nbs/20_motion.ipynb #46e934c0
 @patch
-def least_squares(self:_Problem, weigh) -> Tensor: # slice -> w, w·f, broadcast (B, K, 2, n, H, W); (B, K, C, P)
+def least_squares(self:_Problem,
+                  weigh) -> Tensor: # (B, K, C, P), from frames -> w, w·f (B, K, 1 or 2, n, H, W)
     'The parameters at the minimum of Σ w (f - f̃)².'
     B,K,T,H,W = self.shape
     M,R = (torch.empty(T, B, K, 2, n, n, **self.small) for n in (5, 3))
-    for t in _slices(*self.shape, self.flow.device):
+    for t in self.slices:
         w,wf = weigh(t)
         M[t],R[t] = _moments(w, 4),_moments(wf, 2)
     S = self.L.shape[2]
@@ -269,16 +289,18 @@ def by_masks(self:_Problem, t):
     f,m = self.frames(t)
     return m, m*f
 
-# %% ../nbs/20_motion.ipynb #fca50f38
-ROUNDS = 10 # of re-weighting; the loss of real flow is then within 0.02 % of its minimum
+# %% ../nbs/20_motion.ipynb #603c4147
+ROUNDS = 8 # of re-weighting; the loss of real flow is then within 0.02 % of its minimum
 STEP = 1.7 # over-relaxation; every step below 2 lowers the loss
 
 @patch
 def by_residuals(self:_Problem, curves, t):
     'Weights of L1 at the residual of `curves`; w·r in the place of w·f.'
     f,m = self.frames(t)
-    r = torch.sub(f, _render(curves[:,:,:,t], *f.shape[-2:], f.device, f.dtype))
-    w = torch.div(m, r.abs().clamp_(min=self.eps))
+    B,K,_,n,H,W = m.shape
+    r,w = (b[:2*m.numel()].view(B, K, 2, n, H, W) for b in self.buffers)
+    torch.sub(f, _render(curves[:,:,:,t], H, W, f.device, f.dtype, r.view(-1, W)), out=r)
+    torch.div(m, torch.abs(r, out=w).clamp_(min=self.eps), out=w)
     return w, r.mul_(w)
 
 @patch
@@ -287,12 +309,12 @@ def refine(self:_Problem, theta):
     curves = self.model._curves(theta, self.shape[2])
     return theta + STEP*self.least_squares(lambda t: self.by_residuals(curves, t))
 
-# %% ../nbs/20_motion.ipynb #8bc8e484
+# %% ../nbs/20_motion.ipynb #3929ead9
 def _check(flow, masks):
-    if flow.ndim!=5 or flow.shape[1]!=2: raise InputError('flow', 'shape (B, 2, T, H, W) or (2, T, H, W)', str(tuple(flow.shape)))
-    if masks.ndim!=5 or masks.shape[::2]!=flow.shape[::2] or masks.shape[3]!=flow.shape[3]:
-        B,_,T,H,W = flow.shape
-        raise InputError('masks', f'shape (B, K, T, H, W) with B={B}, T={T}, H={H}, W={W}', str(tuple(masks.shape)))
+    f,m = tuple(flow.shape),tuple(masks.shape)
+    if len(f)!=5 or f[1]!=2: raise InputError('flow', '(B, 2, T, H, W) or (2, T, H, W)', str(f))
+    if len(m)!=5 or m[:1]+m[2:]!=f[:1]+f[2:]:
+        raise InputError('masks', f'(B, K, T, H, W) = ({f[0]}, K, {f[2]}, {f[3]}, {f[4]})', str(m))
 
 @patch
 @torch.no_grad()
@@ -301,9 +323,9 @@ def fit(self:MotionModel,
         masks:Tensor, # (B, K, T, H, W) or (K, T, H, W), weights in [0, 1]
         robust=True, # minimise Σ m |f - f̃|, else Σ m (f - f̃)²
         rounds=ROUNDS) -> Tensor: # (B, K, C, P) or (K, C, P), pixels
-    """The parameters that explain `flow` best within `masks` (section 3.3, where L-BFGS does it).
+    '''The parameters that explain `flow` best within `masks` (section 3.3, where L-BFGS does it).
 
-    float64 where the flow is, else float32, whatever autocast says; detached from any graph."""
+    In float64 where the flow is, else float32, whatever autocast says; detached from any graph.'''
     if flow.ndim==4: return self.fit(flow[None], masks[None], robust, rounds)[0]
     _check(flow, masks)
     with torch.autocast(flow.device.type, enabled=False):
@@ -328,14 +350,14 @@ DISTANCES = { # name -> function of two flows (…, 2, T, H, W), to (…, T, H, 
     'l2_normed_alt': lambda f,g: _over(_l2(f, g), _length(g)),
     'squared_normed_alt': lambda f,g: _over((f-g).square().sum(-4), _length(g))}
 
-# %% ../nbs/20_motion.ipynb #e84dd761
+# %% ../nbs/20_motion.ipynb #e9e6e2e7
 @patch
 @torch.no_grad()
 def residuals(self:MotionModel,
               flow:Tensor, # (B, 2, T, H, W) or (2, T, H, W), pixels
               theta:Tensor, # (B, K, C, P) or (K, C, P)
               distance='l1') -> Tensor: # (B, K, T, H, W) or (K, T, H, W)
-    'The distance of `flow` to each segment\'s motion, without ever holding all parametric flows at once.'
+    "The distance of `flow` to each segment's motion, without holding all parametric flows at once."
     if flow.ndim==4: return self.residuals(flow[None], theta[None], distance)[0]
     d,dtype = choose(DISTANCES, distance, 'distance'),_float(flow)
     B,_,T,H,W = flow.shape
@@ -344,5 +366,6 @@ def residuals(self:MotionModel,
     with torch.autocast(flow.device.type, enabled=False):
         curves = self._curves(theta, T)
         for t in _slices(*res.shape, flow.device):
-            res[:,:,t] = d(flow[:,None,:,t].to(dtype), _render(curves[:,:,:,t], H, W, flow.device, dtype))
+            motion = _render(curves[:,:,:,t], H, W, flow.device, dtype)
+            res[:,:,t] = d(flow[:,None,:,t].to(dtype), motion)
     return res
