@@ -334,21 +334,21 @@ def fit(self:MotionModel,
         for _ in range(rounds if robust else 0): theta = problem.refine(theta)
     return theta.to(flow.device, problem.dtype)
 
-# %% ../nbs/20_motion.ipynb #c6c36b5f
-def _over(x, length): return x / length.clamp(min=1e-10) # no motion, no distance
+# %% ../nbs/20_motion.ipynb #663ec45b
+def _over(x, length): return x / length.clamp(min=1e-3) # a thousandth of a pixel is no motion
 
 def _l2(f, g): return (f-g).square().sum(-4).sqrt()
 
 def _length(f): return f.square().sum(-4).sqrt()
 
-DISTANCES = { # name -> function of two flows (…, 2, T, H, W), to (…, T, H, W)
+DISTANCES = { # name -> function of flow and parametric flow (…, 2, T, H, W), to (…, T, H, W)
     'l1': lambda f,g: (f-g).abs().sum(-4),
     'squared': lambda f,g: (f-g).square().sum(-4),
     'l2': _l2,
     'charb': lambda f,g: ((f-g).square() + 1e-8).sqrt().sum(-4),
     'l2_normed': lambda f,g: _over(_l2(f, g), _length(f) + _length(g)),
-    'l2_normed_alt': lambda f,g: _over(_l2(f, g), _length(g)),
-    'squared_normed_alt': lambda f,g: _over((f-g).square().sum(-4), _length(g))}
+    'l2_normed_alt': lambda f,g: _over(_l2(f, g), _length(f)),
+    'squared_normed_alt': lambda f,g: _over((f-g).square().sum(-4), _length(f))}
 
 # %% ../nbs/20_motion.ipynb #e9e6e2e7
 @patch
