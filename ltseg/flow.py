@@ -29,23 +29,24 @@ def _bad_error(flow, good, what):
 
 def _bad_zero(flow, good, what): return torch.where(good, flow, torch.zeros_like(flow))
 
-# %% ../nbs/05_flow.ipynb #0a75ba9b
+# %% ../nbs/05_flow.ipynb #5e93dec9
 BAD_FLOW = {'error': _bad_error, 'zero': _bad_zero}
 
 def check_flow(flow:Tensor, # (2, H, W) or (2, T, H, W), pixels
                what, # the file or argument, for the message
-               bad_flow:str='error' # a name in `BAD_FLOW`: pixels without flow are an 'error' or 'zero'
+               bad_flow:str='error' # a name in `BAD_FLOW`: what pixels without flow become
               )->Tensor: # `flow`, or a copy with zeros
     'A flow that is safe to use: `InputError` for a wrong shape or type, or pixels without flow.'
     handle = choose(BAD_FLOW, bad_flow, 'bad_flow')
     if flow.ndim not in (3, 4) or flow.shape[0] != 2 or 0 in flow.shape:
-        raise InputError(what, 'a flow of shape (2, H, W) or (2, T, H, W)', f'shape {tuple(flow.shape)}')
+        raise InputError(what, 'a flow of shape (2, H, W) or (2, T, H, W)',
+                         f'shape {tuple(flow.shape)}')
     if not flow.is_floating_point():
         raise InputError(what, 'a flow of floating-point numbers, in pixels', str(flow.dtype))
     good = (flow.abs() < UNKNOWN).all(dim=0) # false for NaN, too
     return flow if bool(good.all()) else handle(flow, good, what)
 
-# %% ../nbs/05_flow.ipynb #dcf0d499
+# %% ../nbs/05_flow.ipynb #499a5b02
 FLO_MAGIC = b'PIEH' # the float 202021.25
 
 def read_flo(path)->Tensor: # (2, H, W), unknown pixels as they stand in the file
@@ -53,10 +54,12 @@ def read_flo(path)->Tensor: # (2, H, W), unknown pixels as they stand in the fil
     size = Path(path).stat().st_size
     with open(path, 'rb') as f: head = f.read(12)
     if len(head) < 12 or head[:4] != FLO_MAGIC:
-        raise InputError(path, f"a .flo file, starting with {FLO_MAGIC!r}", f'{size:,} bytes starting with {head[:4]!r}')
+        raise InputError(path, f'a .flo file, starting with {FLO_MAGIC!r}',
+                         f'{size:,} bytes starting with {head[:4]!r}')
     w, h = struct.unpack('<ii', head[4:])
     if min(w, h) < 1: raise InputError(path, 'a positive width and height', f'{w}×{h}')
-    if size != 12 + 8*w*h: raise InputError(path, f'{12 + 8*w*h:,} bytes for {w}×{h} pixels', f'{size:,} bytes')
+    need = 12 + 8*w*h
+    if size != need: raise InputError(path, f'{need:,} bytes for {w}×{h} pixels', f'{size:,} bytes')
     uv = np.fromfile(path, '<f4', offset=12).reshape(h, w, 2)
     return _to_tensor(uv.transpose(2, 0, 1))
 
@@ -72,12 +75,12 @@ def write_flo(path, flow:Tensor): # (2, H, W), pixels
         f.write(FLO_MAGIC + struct.pack('<ii', w, h))
         f.write(flow.permute(1, 2, 0).contiguous().numpy().astype('<f4').tobytes())
 
-# %% ../nbs/05_flow.ipynb #0dd4e351
+# %% ../nbs/05_flow.ipynb #716c6f0c
 _PNG_START = b'\x89PNG\r\n\x1a\n'
 _ZLIB_RATIO = 1032 # deflate cannot pack more bytes into one
 
 def _png_header(data): # (width, height, bits, colour type), None if this is no PNG
-    return struct.unpack('>IIBB', data[16:26]) if data[:8] == _PNG_START and len(data) >= 26 else None
+    if data[:8] == _PNG_START and len(data) >= 26: return struct.unpack('>IIBB', data[16:26])
 
 def _png_whole(data): # every chunk is there with the right checksum, up to the end mark
     at, kind = len(_PNG_START), b''
@@ -87,7 +90,7 @@ def _png_whole(data): # every chunk is there with the right checksum, up to the 
         at = end + 4
     return kind == b'IEND'
 
-# %% ../nbs/05_flow.ipynb #fbd76491
+# %% ../nbs/05_flow.ipynb #49a7983c
 def read_kitti(path)->Tensor: # (2, H, W), NaN where the file marks the flow invalid
     'The flow in a KITTI 16-bit PNG.'
     data = Path(path).read_bytes()
@@ -98,24 +101,28 @@ def read_kitti(path)->Tensor: # (2, H, W), NaN where the file marks the flow inv
     whole = _png_whole(data) and h * (6*w + 1) <= _ZLIB_RATIO * len(data)
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if whole else None
     if image is None or image.shape != (h, w, 3) or image.dtype != np.uint16:
-        raise InputError(path, f'a complete PNG of {w}×{h} pixels', f'{len(data):,} bytes, truncated or damaged')
+        raise InputError(path, f'a complete PNG of {w}×{h} pixels',
+                         f'{len(data):,} bytes, truncated or damaged')
     valid, v, u = image.transpose(2, 0, 1) # OpenCV's order is blue, green, red
     flow = (np.stack([u, v]).astype(np.float32) - 2**15) / 64
     return _to_tensor(np.where(valid > 0, flow, np.nan))
 
-# %% ../nbs/05_flow.ipynb #2ad1871e
+# %% ../nbs/05_flow.ipynb #e4f14a01
 def write_kitti(path, flow:Tensor): # (2, H, W), pixels, within [-512, 512)
     'Writes a KITTI 16-bit PNG, rounded to 1/64 pixel; larger flows are an `InputError`.'
     coded = (flow.double() * 64).round() + 2**15 # 64u of a large flow is not exact in float32
     if coded.min() < 0 or coded.max() >= 2**16:
-        raise InputError(path, 'components within [-512, 512) pixels for a KITTI PNG (.flo holds any)',
-                         f'{flow.min():.1f} to {flow.max():.1f}')
+        raise InputError(path, 'components within [-512, 512) pixels for a KITTI PNG (.flo holds '
+                         'any)', f'{flow.min():.1f} to {flow.max():.1f}')
     u, v = coded.numpy().astype(np.uint16)
     done, data = cv2.imencode('.png', np.stack([np.ones_like(u), v, u], axis=-1))
     if not done: raise OSError(f'{path}: OpenCV could not encode a PNG of shape {u.shape}')
     Path(path).write_bytes(data.tobytes())
 
-# %% ../nbs/05_flow.ipynb #44bac868
+# %% ../nbs/05_flow.ipynb #9f1f4ac6
+_NPY_ERRORS = (ValueError, EOFError, OSError, KeyError, NotImplementedError, # all that numpy and
+               zipfile.BadZipFile, zlib.error) # zipfile raise on bytes that are something else
+
 def read_npy(path)->Tensor: # (2, H, W) or (2, T, H, W)
     'The flow field or volume in an `.npy` or `.npz` file (one array, or the one named `flow`).'
     try:
@@ -124,8 +131,9 @@ def read_npy(path)->Tensor: # (2, H, W) or (2, T, H, W)
         else:
             with zipfile.ZipFile(path) as z: array = _read_member(z, path)
     except InputError: raise
-    except (ValueError, EOFError, OSError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as e:
-        raise InputError(path, 'a complete NumPy file without pickled objects', f'{e or type(e).__name__}') from e
+    except _NPY_ERRORS as e:
+        found = str(e) or type(e).__name__
+        raise InputError(path, 'a complete NumPy file without pickled objects', found) from e
     return _channels_first(array, path)
 
 def _read_member(z, path):
@@ -135,7 +143,7 @@ def _read_member(z, path):
         raise InputError(path, 'one array, or one named flow', ', '.join(z.namelist()) or 'none')
     with z.open(names[0]) as f: return _read_array(f, z.getinfo(names[0]).file_size, path)
 
-# %% ../nbs/05_flow.ipynb #debdfa80
+# %% ../nbs/05_flow.ipynb #d0bffa12
 def _read_array(f, size, path):
     version = np.lib.format.read_magic(f)
     if version not in ((1, 0), (2, 0)): # 3.0 is for structured types with names outside Latin-1
@@ -143,9 +151,11 @@ def _read_array(f, size, path):
     header = getattr(np.lib.format, f'read_array_header_{version[0]}_0')
     shape, _, dtype = header(f)
     if dtype.kind != 'f':
-        raise InputError(path, 'an array of floating-point numbers, in pixels', f'{dtype.name} (scale it first)')
+        raise InputError(path, 'an array of floating-point numbers, in pixels',
+                         f'{dtype.name} (scale it first)')
     need, have = math.prod(shape) * dtype.itemsize, size - f.tell()
-    if need != have: raise InputError(path, f'{need:,} bytes for an array of shape {shape}', f'{have:,} bytes')
+    if need != have:
+        raise InputError(path, f'{need:,} bytes for an array of shape {shape}', f'{have:,} bytes')
     f.seek(0)
     return np.lib.format.read_array(f, allow_pickle=False)
 
@@ -163,38 +173,42 @@ def write_npy(path, flow:Tensor): # (2, H, W) or (2, T, H, W)
     if Path(path).suffix.lower() == '.npy': np.save(path, flow.numpy())
     else: np.savez_compressed(path, flow=flow.numpy())
 
-# %% ../nbs/05_flow.ipynb #46567e34
+# %% ../nbs/05_flow.ipynb #c29f1202
 FLOW_FORMATS = {'.flo': (read_flo, write_flo), '.png': (read_kitti, write_kitti),
-                '.npy': (read_npy, write_npy), '.npz': (read_npy, write_npy)} # ending -> reader, writer
+                '.npy': (read_npy, write_npy), '.npz': (read_npy, write_npy)} # reader, writer
 
-def _format(path): return choose(FLOW_FORMATS, Path(path).suffix.lower(), f'{path}: ending of a flow file')
+def _format(path):
+    return choose(FLOW_FORMATS, Path(path).suffix.lower(), f'{path}: ending of a flow file')
 
 def _read(path):
     if not Path(path).is_file():
-        raise InputError(path, 'a flow file', 'a folder' if Path(path).is_dir() else 'nothing of that name')
+        found = 'a folder' if Path(path).is_dir() else 'nothing of that name'
+        raise InputError(path, 'a flow file', found)
     return _format(path)[0](path)
 
-# %% ../nbs/05_flow.ipynb #5a89161a
+# %% ../nbs/05_flow.ipynb #347f30c5
 def read_flow(path, # `.flo`, KITTI `.png`, `.npy` or `.npz`
               bad_flow:str='error' # see `check_flow`
              )->Tensor: # (2, H, W) float32, pixels
     'The flow field in a file.'
     flow = _read(path)
-    if flow.ndim != 3: raise InputError(path, 'one flow (2, H, W)', f'a volume {tuple(flow.shape)}: see read_volume')
+    if flow.ndim != 3:
+        raise InputError(path, 'one flow (2, H, W)', f'a volume {tuple(flow.shape)}: see read_volume')
     return check_flow(flow, path, bad_flow)
 
-# %% ../nbs/05_flow.ipynb #1a73494e
+# %% ../nbs/05_flow.ipynb #1e8b6d1d
 def write_flow(path, # its ending names the format; the file is whole or absent
                flow:Tensor): # (2, H, W), pixels, finite
     'Writes a flow field: `.flo`, `.npy`, `.npz` exactly, KITTI `.png` to 1/128 pixel.'
-    if flow.ndim != 3: raise InputError(path, 'one flow (2, H, W) to write', f'shape {tuple(flow.shape)}')
+    if flow.ndim != 3:
+        raise InputError(path, 'one flow (2, H, W) to write', f'shape {tuple(flow.shape)}')
     _write(path, check_flow(flow, path))
 
 def _write(path, flow):
     write = _format(path)[1]
     with atomic_path(path) as tmp: write(tmp, flow.detach().float().cpu())
 
-# %% ../nbs/05_flow.ipynb #8e7dad06
+# %% ../nbs/05_flow.ipynb #a6d94fb2
 def resampling(n:int, # pixels there are
                m:int # pixels there shall be
               )->Tensor: # (m, n) float64 weights, rows sum to 1
@@ -202,13 +216,14 @@ def resampling(n:int, # pixels there are
     new, old = torch.arange(m, dtype=torch.float64)[:, None], torch.arange(n, dtype=torch.float64)
     step = n / m
     if m < n: # overlap of [i·step, (i+1)·step] and [j, j+1]
-        weight = (torch.minimum((new + 1) * step, old + 1) - torch.maximum(new * step, old)).clamp(min=0)
+        weight = torch.minimum((new + 1) * step, old + 1) - torch.maximum(new * step, old)
     else: # hat functions around the centres, held constant beyond the outermost ones
         centre = ((new + .5) * step - .5).clamp(0, n - 1)
-        weight = (1 - (centre - old).abs()).clamp(min=0)
+        weight = 1 - (centre - old).abs()
+    weight = weight.clamp(min=0)
     return weight / weight.sum(dim=1, keepdim=True)
 
-# %% ../nbs/05_flow.ipynb #3b4989ce
+# %% ../nbs/05_flow.ipynb #93e5d08e
 def resize_flow(flow:Tensor, # (2, H, W) or (..., 2, T, H, W)
                 size, # (h, w)
                 rescale:bool=True # vectors in pixels of the new size; False: still of the old one
@@ -216,16 +231,16 @@ def resize_flow(flow:Tensor, # (2, H, W) or (..., 2, T, H, W)
     'The flow at another size, with or without rescaling the vectors.'
     axis = 0 if flow.ndim == 3 else -4
     if flow.ndim < 3 or flow.shape[axis] != 2 or len(size) != 2 or min(size) < 1:
-        raise InputError('resize_flow', 'a flow (2, H, W) or (..., 2, T, H, W) and a positive size (h, w)',
-                         f'shape {tuple(flow.shape)} and size {tuple(size)}')
+        raise InputError('resize_flow', 'a flow (2, H, W) or (..., 2, T, H, W) and a positive size '
+                         '(h, w)', f'shape {tuple(flow.shape)} and size {tuple(size)}')
     (H, W), (h, w) = flow.shape[-2:], size
     if (h, w) != (H, W): # the smaller product first
         rows, cols = resampling(H, h).to(flow), resampling(W, w).to(flow).T
         flow = (rows @ flow) @ cols if h * W <= H * w else rows @ (flow @ cols)
     if not rescale or (h, w) == (H, W): return flow
-    return flow * flow.new_tensor([w / W, h / H]).view(2, *[1] * (flow.ndim - 1 if axis == 0 else 3))
+    return flow * flow.new_tensor([w / W, h / H]).view(2, *[1] * (2 if flow.ndim == 3 else 3))
 
-# %% ../nbs/05_flow.ipynb #45058e9e
+# %% ../nbs/05_flow.ipynb #96361b22
 def flow_files(path # a folder of flow files, or one file
               )->list: # paths, in natural order
     'The flow files of a volume, of one format.'
@@ -238,21 +253,22 @@ def flow_files(path # a folder of flow files, or one file
     return files
 
 def flow_names(path # what `read_volume` reads
-              )->list: # T names without ending, or [] for one file with a volume, which names no frames
+              )->list: # T names without ending; [] for a single file, which names no frames
     'The names of the frames of a volume.'
     return [f.stem for f in flow_files(path)] if Path(path).is_dir() else []
 
-# %% ../nbs/05_flow.ipynb #a414947b
+# %% ../nbs/05_flow.ipynb #8d86e796
 def is_flow(path)->bool:
     'Does `path` look like a flow file, or a folder of them? Only a header is read.'
     path = Path(path)
-    first = path if path.is_file() else next(iter(list_files(path, set(FLOW_FORMATS))), None) if path.is_dir() else None
-    if first is None: return False
+    files = list_files(path, set(FLOW_FORMATS)) if path.is_dir() else [path]
+    if not files or not files[0].is_file(): return False
+    first = files[0]
     if first.suffix.lower() != '.png': return first.suffix.lower() in FLOW_FORMATS
     with open(first, 'rb') as f: header = _png_header(f.read(26))
     return header is not None and header[2:] == (16, 2)
 
-# %% ../nbs/05_flow.ipynb #7153d88b
+# %% ../nbs/05_flow.ipynb #4d639214
 def read_volume(path, # folder of flow files, or one file
                 bad_flow:str='error', # see `check_flow`
                 size=None, # (h, w) to resize every flow to, as it is read; None: as they are
@@ -267,7 +283,8 @@ def read_volume(path, # folder of flow files, or one file
     for t, file in enumerate(files):
         flow = read_flow(file, bad_flow)
         full = full or flow.shape
-        if flow.shape != full: raise InputError(file, _size(full) + f' as in {files[0].name}', _size(flow.shape))
+        if flow.shape != full:
+            raise InputError(file, f'{_size(full)} as in {files[0].name}', _size(flow.shape))
         if size is not None: flow = resize_flow(flow, size, rescale)
         if volume is None: volume = flow.new_empty(2, len(files), *flow.shape[1:])
         volume[:, t] = flow
@@ -275,7 +292,7 @@ def read_volume(path, # folder of flow files, or one file
 
 def _size(shape): return f'{shape[-1]}×{shape[-2]} pixels'
 
-# %% ../nbs/05_flow.ipynb #61bbd071
+# %% ../nbs/05_flow.ipynb #d2df7796
 def flow_size(path # what `read_volume` reads
              )->tuple: # (H, W)
     'The size of the flows of a volume, before any resizing.'
@@ -286,10 +303,13 @@ def write_volume(path, # `.npy`, `.npz`, or a new or empty folder
                  names=None, # T file names without ending for a folder; None: 00000, 00001, …
                  ending:str='.flo'): # a name in `FLOW_FORMATS`: the format of the files in a folder
     'Writes a volume as one file, or as a folder with a file a frame; whole or absent.'
-    if flow.ndim != 4: raise InputError(path, 'a volume (2, T, H, W) to write', f'shape {tuple(flow.shape)}')
+    if flow.ndim != 4:
+        raise InputError(path, 'a volume (2, T, H, W) to write', f'shape {tuple(flow.shape)}')
     check_flow(flow, path)
-    if Path(path).suffix.lower() in ('.npy', '.npz'): return _write(path, flow)
-    if Path(path).suffix.lower() in FLOW_FORMATS: raise InputError(path, 'a folder, or .npy or .npz', 'the name of one flow')
+    suffix = Path(path).suffix.lower()
+    if suffix in ('.npy', '.npz'): return _write(path, flow)
+    if suffix in FLOW_FORMATS:
+        raise InputError(path, 'a folder, or .npy or .npz', f'{suffix}, which holds one flow only')
     choose(FLOW_FORMATS, ending, 'ending of flow files')
     T = flow.shape[1]
     names = [f'{t:05d}' for t in range(T)] if names is None else list(names)
@@ -297,15 +317,15 @@ def write_volume(path, # `.npy`, `.npz`, or a new or empty folder
     with atomic_folder(path, marker=names[0] + ending) as tmp:
         for t, name in enumerate(names): _write(tmp/(name + ending), flow[:, t])
 
-# %% ../nbs/05_flow.ipynb #0f0a28c1
+# %% ../nbs/05_flow.ipynb #ea03f923
 def flow_scale(flow:Tensor, # (2, H, W) or (2, T, H, W), pixels
                percent:float=99.5 # of the vectors are no longer than the result
               )->float: # pixels, > 0
-    'The length of vector that gets the full colour: a high percentile, so that a few wild vectors do not pale the rest.'
+    'The length that gets the full colour: a few wild vectors shall not make all the others pale.'
     norm = check_flow(flow, 'flow_scale', 'zero').detach().norm(dim=0).flatten()
     some = norm[::(len(norm) >> 20) | 1] # a million pixels tell; an odd step falls into no column
-    scale = float(np.percentile(some.float().cpu().numpy(), percent)) or float(norm.max()) # a tiny mover, all else at rest
-    return scale or 1. # all at rest
+    scale = float(np.percentile(some.float().cpu().numpy(), percent))
+    return scale or float(norm.max()) or 1. # a tiny mover in a scene at rest; all at rest
 
 def _wheel(unit): # (t, H, W, 2), length at most 1 -> (t, H, W, 3) uint8
     t, h, w, _ = unit.shape
@@ -314,9 +334,9 @@ def _wheel(unit): # (t, H, W, 2), length at most 1 -> (t, H, W, 3) uint8
     tall = np.concatenate([unit.reshape(t * h, w, 2), full])
     return flowiz.convert_from_flow(tall)[:-1].reshape(t, h, w, 3)
 
-# %% ../nbs/05_flow.ipynb #9c7db4df
+# %% ../nbs/05_flow.ipynb #14b9610e
 def flow_to_rgb(flow:Tensor, # (2, H, W) or (2, T, H, W), pixels
-                max_norm=None # length with the full colour, pixels; longer ones, too. None: `flow_scale` of all frames
+                max_norm=None # pixels: this length and longer in full colour; None: `flow_scale`
                )->np.ndarray: # (H, W, 3) or (T, H, W, 3) uint8
     'The flow in colours, with one scale for the whole volume; pixels without flow are white.'
     if max_norm is not None and not (0 < max_norm < math.inf):
@@ -328,6 +348,6 @@ def flow_to_rgb(flow:Tensor, # (2, H, W) or (2, T, H, W), pixels
     step = max(1, 2**20 // rgb[0, :, :, 0].size) # frames at once: flowiz needs 200 bytes a pixel
     for t in range(0, len(rgb), step):
         unit = volume[:, t:t+step] / scale
-        unit = unit / unit.norm(dim=0).clamp(min=1) * (1 - 1e-6) # beyond 1, if by a rounding, flowiz darkens
+        unit = unit / unit.norm(dim=0).clamp(min=1) * (1 - 1e-6) # flowiz darkens what exceeds 1
         rgb[t:t+step] = _wheel(unit.permute(1, 2, 3, 0).numpy())
     return rgb if flow.ndim == 4 else rgb[0]

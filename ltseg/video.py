@@ -30,13 +30,13 @@ from tqdm import tqdm
 from .files import InputError, atomic_path, choose, list_files
 from .flow import check_flow, resize_flow
 
-# %% ../nbs/10_video.ipynb #175ff345
+# %% ../nbs/10_video.ipynb #f4f40d69
 VIDEO_ENDINGS = ('.mp4', '.m4v', '.mov', '.mkv')
 _BT709, _LIMITED = 1, 1 # FFmpeg's numbers
 
 def _add_h264(container, size, fps, crf):
     rate = Fraction(fps).limit_denominator(1001) # 29.97 is 30000/1001
-    stream = container.add_stream('libx264', rate=rate, options={'crf': str(crf), 'preset': 'medium'})
+    stream = container.add_stream('libx264', rate=rate, options={'crf': str(crf)})
     stream.height, stream.width = (n + n % 2 for n in size)
     stream.pix_fmt = 'yuv420p'
     context = stream.codec_context
@@ -50,38 +50,41 @@ def _yuv(frame):
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format='rgb24')
     return frame.reformat(format='yuv420p', dst_colorspace=_BT709, dst_color_range=_LIMITED)
 
-# %% ../nbs/10_video.ipynb #419751d9
+# %% ../nbs/10_video.ipynb #6c62a092
 def _checked(frames, what, least): # yields the frames, `least` or more
     n, shape = 0, None
     for frame in frames:
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-            found = f'{frame.dtype} {tuple(frame.shape)}' if hasattr(frame, 'shape') else type(frame).__name__
+        array = np.asanyarray(frame)
+        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+            found = f'{type(frame).__name__} of {array.dtype} {array.shape}'
             raise InputError(f'{what}, frame {n}', 'a uint8 array (H, W, 3)', found)
-        shape = shape or frame.shape
-        if frame.shape != shape: raise InputError(f'{what}, frame {n}', _size(shape), _size(frame.shape))
+        shape = shape or array.shape
+        if array.shape != shape:
+            raise InputError(f'{what}, frame {n}', _size(shape), _size(array.shape))
         n += 1
-        yield frame
+        yield array
     if n < least: raise InputError(what, f'{least} frames or more', f'{n}')
 
 def _size(shape): return f'{shape[1]}×{shape[0]} pixels'
 
-# %% ../nbs/10_video.ipynb #5b793e4d
+# %% ../nbs/10_video.ipynb #b3987c70
 def write_video(path, # `.mp4` (for browsers), `.m4v`, `.mov` or `.mkv`; whole or absent
                 frames, # iterable of (H, W, 3) uint8 RGB frames
                 fps:float=25, # frames per second
                 crf:int=18): # quality of x264: 0 is lossless, 18 looks so, 23 is x264's own choice
     'Writes an H.264 video from frames that may be made one at a time.'
-    if Path(path).suffix.lower() not in VIDEO_ENDINGS: raise InputError(path, ' or '.join(VIDEO_ENDINGS), 'another ending')
-    if not 0 < fps < 1000: raise InputError('fps', 'frames per second, between 0 and 1000', repr(fps))
+    suffix = Path(path).suffix.lower()
+    if suffix not in VIDEO_ENDINGS: raise InputError(path, ' or '.join(VIDEO_ENDINGS), repr(suffix))
+    if not 0 < fps < 1000: raise InputError('fps', 'a number between 0 and 1000', repr(fps))
     frames = _checked(frames, path, 1)
     first = next(frames)
-    options = {} if Path(path).suffix.lower() == '.mkv' else {'movflags': '+faststart'}
+    options = {} if suffix == '.mkv' else {'movflags': '+faststart'}
     with atomic_path(path) as tmp, av.open(str(tmp), 'w', options=options) as container:
         stream = _add_h264(container, first.shape[:2], fps, crf)
         for frame in chain([first], frames): container.mux(stream.encode(_yuv(frame)))
         container.mux(stream.encode(None)) # what the encoder still holds
 
-# %% ../nbs/10_video.ipynb #ff8f9dd6
+# %% ../nbs/10_video.ipynb #6d17f504
 @contextmanager
 def _opened(path): # (container, video stream); what FFmpeg dislikes becomes an InputError
     try:
@@ -91,37 +94,41 @@ def _opened(path): # (container, video stream); what FFmpeg dislikes becomes an 
                 raise InputError(path, 'a file with a video stream', container.format.long_name)
             stream.thread_type = 'AUTO'
             yield container, stream
-    except av.FFmpegError as e: raise InputError(path, 'a complete video that FFmpeg can read', e.strerror) from e
+    except av.FFmpegError as e:
+        raise InputError(path, 'a complete video that FFmpeg can read', e.strerror) from e
 
 def _upright(frame): # FFmpeg counts angles as numpy does: anticlockwise
     rgb, turns = frame.to_ndarray(format='rgb24'), round(frame.rotation / 90)
     return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
 
-def _ratio(r): return r.numerator / r.denominator if r else 0. # Fraction, PyAV 19's AVRational, or None
+def _ratio(r): return r.numerator / r.denominator if r else 0. # Fraction, AVRational or None
 
-# %% ../nbs/10_video.ipynb #acb9822b
+# %% ../nbs/10_video.ipynb #8e143e3b
 _STATES_DURATION = ('matroska', 'mov', 'avi', 'flv') # FFmpeg's first name of the format
 
 def _scan(path): # -> (packets of the video stream, frames per second)
     n, reach = 0, 0.
     with _opened(path) as (container, stream):
         fps = _ratio(stream.average_rate) or _ratio(stream.guessed_rate) or 25.
-        start, length = (container.start_time or 0) / av.time_base, (container.duration or 0) / av.time_base
+        start = (container.start_time or 0) / av.time_base
+        length = (container.duration or 0) / av.time_base
         for packet in container.demux(): # all streams: sound may last longer than the picture
             if packet.pts is None: continue
             n += packet.stream.index == stream.index
-            reach = max(reach, (packet.pts + (packet.duration or 0)) * _ratio(packet.time_base) - start)
+            end = (packet.pts + (packet.duration or 0)) * _ratio(packet.time_base)
+            reach = max(reach, end - start)
         stated = container.format.name.split(',')[0] in _STATES_DURATION
     expected = round(length * fps)
     if stated and reach and reach < length - _slack(expected) / fps:
-        raise InputError(path, f'{expected} frames ({length:.2f} s)', f'{min(n, round(reach * fps))} ({reach:.2f} s): truncated?')
+        found = f'{min(n, round(reach * fps))} ({reach:.2f} s): truncated?'
+        raise InputError(path, f'{expected} frames ({length:.2f} s)', found)
     return n, fps
 
 def _slack(frames): return max(2, .02 * frames)
 
-# %% ../nbs/10_video.ipynb #28489e29
+# %% ../nbs/10_video.ipynb #3b394f4c
 class VideoFrames:
-    'The frames of a video file, decoded as they are asked for; can be iterated any number of times.'
+    'The frames of a video file, decoded as they are asked for, any number of times.'
 
     def __init__(self, path): # anything that FFmpeg reads
         self.path = Path(path)
@@ -145,9 +152,10 @@ class VideoFrames:
 
     def __length_hint__(self): return self.packets # `operator.length_hint`: about so many
     def name(self, t:int): return f'{t:05d}'
-    def __repr__(self): return f'VideoFrames({self.path.name}, {_size(self.size)}, {self.fps:.4g} fps, {self.packets} frames)'
+    def __repr__(self):
+        return f'{self.path.name}: {self.packets} frames, {_size(self.size)}, {self.fps:.4g} fps'
 
-# %% ../nbs/10_video.ipynb #73c27bbd
+# %% ../nbs/10_video.ipynb #0ab64eea
 IMAGE_ENDINGS = {'.jpg', '.jpeg', '.png', '.webp', '.bmp'}
 _DEEP_MODES = ('I', 'F', 'I;16', 'I;16B', 'I;16L') # more than 8 bits, which Pillow would clip
 
@@ -155,13 +163,14 @@ def read_image(path)->np.ndarray: # (H, W, 3) uint8
     'One picture in RGB, upright; anything incomplete or deeper than 8 bits is an `InputError`.'
     try:
         with Image.open(path) as image:
-            if image.mode in _DEEP_MODES: raise InputError(path, 'a picture of 8 bits a channel', f'mode {image.mode}')
+            if image.mode in _DEEP_MODES:
+                raise InputError(path, 'a picture of 8 bits a channel', f'mode {image.mode}')
             return np.array(ImageOps.exif_transpose(image).convert('RGB'))
     except InputError: raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e: # all that Pillow raises
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e: # Pillow's
         raise InputError(path, 'a complete picture', str(e)) from e
 
-# %% ../nbs/10_video.ipynb #b4e0c915
+# %% ../nbs/10_video.ipynb #0ade2671
 class FolderFrames:
     'The frames of a folder of pictures, read as they are asked for.'
 
@@ -170,7 +179,8 @@ class FolderFrames:
                  fps:float=25): # a folder states none
         self.path, self.fps = Path(path), fps
         self.files = list_files(path, IMAGE_ENDINGS)
-        if not self.files: raise InputError(path, 'frames (' + ', '.join(sorted(IMAGE_ENDINGS)) + ')', 'none')
+        if not self.files:
+            raise InputError(path, f'frames ({", ".join(sorted(IMAGE_ENDINGS))})', 'none')
         if len({f.stem for f in self.files}) < len(self.files):
             raise InputError(path, 'one frame of each name', 'names that differ in the ending only')
         self.size = read_image(self.files[0]).shape[:2]
@@ -179,19 +189,21 @@ class FolderFrames:
         for file in self.files:
             rgb = read_image(file)
             if rgb.shape[:2] != self.size:
-                raise InputError(file, _size(self.size) + f' as in {self.files[0].name}', _size(rgb.shape))
+                raise InputError(file, f'{_size(self.size)} as in {self.files[0].name}',
+                                 _size(rgb.shape))
             yield rgb
 
     def __len__(self): return len(self.files)
     def name(self, t:int): return self.files[t].stem
-    def __repr__(self): return f'FolderFrames({self.path.name}, {_size(self.size)}, {len(self)} frames)'
+    def __repr__(self): return f'{self.path.name}: {len(self)} frames, {_size(self.size)}'
 
-# %% ../nbs/10_video.ipynb #78ac475d
+# %% ../nbs/10_video.ipynb #b40bc4ad
 def open_frames(path, # a video file, or a folder of pictures
                 fps=None): # frames per second, where the source is wrong or a folder
     'A re-iterable source of (H, W, 3) uint8 frames with `.size` (H, W), `.fps`, and `.name(t)`.'
     path = Path(path)
-    if not path.exists(): raise InputError(path, 'a video file or a folder of frames', 'nothing of that name')
+    if not path.exists():
+        raise InputError(path, 'a video file or a folder of frames', 'nothing of that name')
     frames = FolderFrames(path) if path.is_dir() else VideoFrames(path)
     if fps is not None: frames.fps = fps
     return frames
@@ -205,7 +217,7 @@ class FlowEstimator(Protocol):
                 )->Tensor: # (2, H, W) float32, pixels from `first` to `second`
         ...
 
-# %% ../nbs/10_video.ipynb #97895542
+# %% ../nbs/10_video.ipynb #3bf62f1d
 class OpenCVFlow:
     'The flow between the grey values of two frames by an OpenCV algorithm.'
 
@@ -224,37 +236,52 @@ class OpenCVFlow:
     def _grey(self, frame):
         below, right = (max(0, self.least - n) for n in frame.shape[:2])
         grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-        return cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE) if below or right else grey
+        if not (below or right): return grey
+        return cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE)
 
-# %% ../nbs/10_video.ipynb #df5b4366
+# %% ../nbs/10_video.ipynb #bbfb0e10
 DIS_PRESETS = {'medium': cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 'fast': cv2.DISOPTICAL_FLOW_PRESET_FAST}
 
 class DIS(OpenCVFlow):
     'Dense inverse search (Kroeger et al., ECCV 2016): fast, no weights.'
     def __init__(self, preset:str='medium'): # 'fast' is about five times faster and coarser
-        super().__init__(partial(cv2.DISOpticalFlow_create, choose(DIS_PRESETS, preset, 'DIS preset')), least=32)
+        number = choose(DIS_PRESETS, preset, 'DIS preset')
+        super().__init__(partial(cv2.DISOpticalFlow_create, number), least=32)
 
 class DeepFlow(OpenCVFlow):
-    'DeepFlow (Weinzaepfel et al., ICCV 2013) without its matching: no weights, much better than DIS and much slower.'
+    'DeepFlow (Weinzaepfel et al., ICCV 2013) without its matching: better than DIS, far slower.'
     def __init__(self):
         if not hasattr(cv2, 'optflow'):
-            raise ImportError('DeepFlow needs OpenCV with its contrib modules: pip install opencv-contrib-python-headless')
+            raise ImportError('DeepFlow needs the contrib modules of OpenCV: '
+                              'pip install opencv-contrib-python-headless')
         super().__init__(cv2.optflow.createOptFlow_DeepFlow)
 
-# %% ../nbs/10_video.ipynb #0c0c73bf
+# %% ../nbs/10_video.ipynb #7ed4843f
 def _torchvision_raft():
     try: return importlib.import_module('torchvision.models.optical_flow')
-    except (ImportError, RuntimeError, OSError) as e: # a build for another torch fails with either
-        raise ImportError('the flow estimator "raft" needs a torchvision that fits the installed torch '
-                          f'{torch.__version__}; importing it failed: {e}. Estimators without it: dis, dis-fast, deepflow') from e
+    except (ImportError, RuntimeError, OSError) as e: # a build for another torch fails in its own way
+        raise ImportError('flow estimator "raft": expected a torchvision that fits torch '
+                          f'{torch.__version__}, importing it gave: {e} '
+                          '(dis, dis-fast and deepflow do without it)') from e
 
 def _load_weights(model, path):
-    if not Path(path).is_file(): raise InputError(path, 'a file of RAFT weights', 'nothing of that name')
+    if not Path(path).is_file():
+        raise InputError(path, 'a file of RAFT weights', 'nothing of that name')
     try: model.load_state_dict(torch.load(path, map_location='cpu', weights_only=True))
     except Exception as e: # torch.load raises a dozen kinds on bytes that are no weights
-        raise InputError(path, f'a state dict of torchvision {type(model).__name__} weights', f'{str(e)[:200]}') from e
+        found = ' '.join(str(e).split())[:150]
+        raise InputError(path, "a state dict of torchvision's RAFT of that size", found) from e
 
-# %% ../nbs/10_video.ipynb #fd646160
+def _make_model(make, weights):
+    if weights is None:
+        try: return make(weights='DEFAULT')
+        except OSError as e: # no network
+            raise InputError('raft', "torchvision's download of weights (or a file)", str(e)) from e
+    model = make(weights=None)
+    _load_weights(model, weights)
+    return model
+
+# %% ../nbs/10_video.ipynb #45f80e8a
 class RAFT:
     "torchvision's RAFT, imported only when this is constructed."
     threads = 1 # the network keeps all cores busy by itself
@@ -264,24 +291,24 @@ class RAFT:
                  small:bool=False, # RAFT-small: a fifth of the weights, twice as fast
                  device=None): # None: a GPU if there is one
         module = _torchvision_raft()
-        make = module.raft_small if small else module.raft_large
-        model = make(weights='DEFAULT' if weights is None else None)
-        if weights is not None: _load_weights(model, weights)
+        model = _make_model(module.raft_small if small else module.raft_large, weights)
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self.model = model.eval().to(self.device)
 
     @torch.no_grad()
     def __call__(self, first, second):
         h, w = first.shape[:2]
-        return self.model(self._input(first), self._input(second))[-1][0, :, :h, :w].float() # the last iteration's
+        iterations = self.model(self._input(first), self._input(second))
+        return iterations[-1][0, :, :h, :w].float()
 
-    def _input(self, frame): # (1, 3, H, W) in [-1, 1], sides multiples of 8 and at least 128 for the correlation pyramid
+    def _input(self, frame): # (1, 3, H, W) in [-1, 1]; multiples of 8, 128 for the pyramid's top
         x = torch.from_numpy(frame).to(self.device).permute(2, 0, 1)[None].float() / 127.5 - 1
         h, w = (max(128, -(-n // 8) * 8) for n in frame.shape[:2])
         return F.pad(x, (0, w - frame.shape[1], 0, h - frame.shape[0]), mode='replicate')
 
-# %% ../nbs/10_video.ipynb #17373269
-FLOW_ESTIMATORS = {'dis': DIS, 'dis-fast': partial(DIS, 'fast'), 'deepflow': DeepFlow, 'raft': RAFT} # name -> () -> FlowEstimator
+# %% ../nbs/10_video.ipynb #378423dd
+FLOW_ESTIMATORS = {'dis': DIS, 'dis-fast': partial(DIS, 'fast'), # name -> () -> FlowEstimator
+                   'deepflow': DeepFlow, 'raft': RAFT}
 
 # %% ../nbs/10_video.ipynb #4cb23392
 def flow_pairs(frames, # iterable of (H, W, 3) uint8 frames
@@ -297,7 +324,7 @@ def flow_pairs(frames, # iterable of (H, W, 3) uint8 frames
                 if len(waiting) > threads: yield waiting.popleft().result()
             while waiting: yield waiting.popleft().result()
 
-# %% ../nbs/10_video.ipynb #d23ab96d
+# %% ../nbs/10_video.ipynb #8b0233eb
 def estimate_flow(frames, # iterable of (H, W, 3) uint8 frames, such as `open_frames` gives
                   estimator='dis', # a name in `FLOW_ESTIMATORS`, or a `FlowEstimator`
                   size=None, # (h, w) of the result; None: that of the frames
@@ -307,19 +334,22 @@ def estimate_flow(frames, # iterable of (H, W, 3) uint8 frames, such as `open_fr
                   progress:bool=True # a bar on stderr?
                  )->Tensor: # (2, T, h, w) float32 on the CPU, T = number of frames - 1
     'The flow volume of a clip, between consecutive frames; at least two are needed.'
-    if isinstance(estimator, str): estimator = choose(FLOW_ESTIMATORS, estimator, 'flow estimator')()
+    if isinstance(estimator, str):
+        estimator = choose(FLOW_ESTIMATORS, estimator, 'flow estimator')()
+    threads = threads or getattr(estimator, 'threads', 1)
     what = getattr(frames, 'path', 'frames')
 
     def pair(first, second):
         flow = estimator(first, second)
-        if flow.shape != (2, *first.shape[:2]):
-            raise InputError('flow estimator', f'a flow of shape {(2, *first.shape[:2])}', f'{tuple(flow.shape)}')
+        shape = (2, *first.shape[:2])
+        if flow.shape != shape:
+            raise InputError('flow estimator', f'a flow of shape {shape}', f'{tuple(flow.shape)}')
         flow = check_flow(flow.detach().float(), f'{what}, estimated flow', bad_flow)
         return (flow if size is None else resize_flow(flow, size, rescale)).cpu()
 
-    flows, total = [], length_hint(frames) - 1
-    with tqdm(total=total if total > 0 else None, desc='flow', unit='pair', disable=not progress) as bar:
-        for flow in flow_pairs(_checked(frames, what, 2), pair, threads or getattr(estimator, 'threads', 1)):
+    flows, total = [], max(0, length_hint(frames) - 1) or None
+    with tqdm(total=total, desc='flow', unit='pair', disable=not progress) as bar:
+        for flow in flow_pairs(_checked(frames, what, 2), pair, threads):
             flows.append(flow)
             bar.update()
     return _stack(flows)
