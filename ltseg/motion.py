@@ -309,7 +309,7 @@ def refine(self:_Problem, theta):
     curves = self.model._curves(theta, self.shape[2])
     return theta + STEP*self.least_squares(lambda t: self.by_residuals(curves, t))
 
-# %% ../nbs/20_motion.ipynb #3929ead9
+# %% ../nbs/20_motion.ipynb #db569c32
 def _check(flow, masks):
     f,m = tuple(flow.shape),tuple(masks.shape)
     if len(f)!=5 or f[1]!=2: raise InputError('flow', '(B, 2, T, H, W) or (2, T, H, W)', str(f))
@@ -322,15 +322,19 @@ def fit(self:MotionModel,
         flow:Tensor, # (B, 2, T, H, W) or (2, T, H, W), pixels
         masks:Tensor, # (B, K, T, H, W) or (K, T, H, W), weights in [0, 1]
         robust=True, # minimise Σ m |f - f̃|, else Σ m (f - f̃)²
-        rounds=ROUNDS) -> Tensor: # (B, K, C, P) or (K, C, P), pixels
+        rounds=ROUNDS, # of re-weighting, if robust
+        start=None) -> Tensor: # (B, K, C, P) or (K, C, P), pixels; `start`: go on from those, if robust
     '''The parameters that explain `flow` best within `masks` (section 3.3, where L-BFGS does it).
 
     In float64 where the flow is, else float32, whatever autocast says; detached from any graph.'''
-    if flow.ndim==4: return self.fit(flow[None], masks[None], robust, rounds)[0]
+    if flow.ndim==4:
+        start = None if start is None else start[None]
+        return self.fit(flow[None], masks[None], robust, rounds, start)[0]
     _check(flow, masks)
     with torch.autocast(flow.device.type, enabled=False):
         problem = _Problem(self, flow, masks)
-        theta = problem.least_squares(problem.by_masks)
+        go_on = robust and start is not None
+        theta = start.to(**problem.small) if go_on else problem.least_squares(problem.by_masks)
         for _ in range(rounds if robust else 0): theta = problem.refine(theta)
     return theta.to(flow.device, problem.dtype)
 
