@@ -309,7 +309,7 @@ def refine(self:_Problem, theta):
     curves = self.model._curves(theta, self.shape[2])
     return theta + STEP*self.least_squares(lambda t: self.by_residuals(curves, t))
 
-# %% ../nbs/20_motion.ipynb #db569c32
+# %% ../nbs/20_motion.ipynb #7a252bf0
 def _check(flow, masks):
     f,m = tuple(flow.shape),tuple(masks.shape)
     if len(f)!=5 or f[1]!=2: raise InputError('flow', '(B, 2, T, H, W) or (2, T, H, W)', str(f))
@@ -323,7 +323,8 @@ def fit(self:MotionModel,
         masks:Tensor, # (B, K, T, H, W) or (K, T, H, W), weights in [0, 1]
         robust=True, # minimise Σ m |f - f̃|, else Σ m (f - f̃)²
         rounds=ROUNDS, # of re-weighting, if robust
-        start=None) -> Tensor: # (B, K, C, P) or (K, C, P), pixels; `start`: go on from those, if robust
+        start=None # theta of an earlier fit to go on from, if robust
+       ) -> Tensor: # (B, K, C, P) or (K, C, P), pixels
     '''The parameters that explain `flow` best within `masks` (section 3.3, where L-BFGS does it).
 
     In float64 where the flow is, else float32, whatever autocast says; detached from any graph.'''
