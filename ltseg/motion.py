@@ -289,8 +289,8 @@ def by_masks(self:_Problem, t):
     f,m = self.frames(t)
     return m, m*f
 
-# %% ../nbs/20_motion.ipynb #603c4147
-ROUNDS = 8 # of re-weighting; the loss of real flow is then within 0.02 % of its minimum
+# %% ../nbs/20_motion.ipynb #d1f0ffa2
+ROUNDS = 5 # of re-weighting; the loss of real flow is then within 0.1 % of its minimum
 STEP = 1.7 # over-relaxation; every step below 2 lowers the loss
 
 @patch
