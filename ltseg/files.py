@@ -41,7 +41,7 @@ def list_files(folder, # folder to look into, not recursively
              if p.suffix.lower() in suffixes and p.is_file() and not p.name.startswith('.')]
     return os_sorted(files)
 
-# %% ../nbs/00_files.ipynb #0c8501a2
+# %% ../nbs/00_files.ipynb #3c64ec09
 @contextmanager
 def atomic_path(path): # where the finished file shall be
     'A temporary path in the same folder with the same suffix; renamed to `path` on success, removed on failure.'
@@ -50,9 +50,9 @@ def atomic_path(path): # where the finished file shall be
     handle, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.stem}-', suffix=path.suffix)
     os.close(handle)
     tmp = Path(tmp)
-    tmp.chmod(0o666 & ~_umask()) # mkstemp makes files that only their owner can read
     try:
         yield tmp
+        tmp.chmod(0o666 & ~_umask()) # temporary files are for their owner alone
         os.replace(tmp, path)
     finally: tmp.unlink(missing_ok=True)
 

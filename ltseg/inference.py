@@ -6,8 +6,8 @@
 __all__ = ['METHODS', 'STILL', 'Source', 'working_size', 'open_source', 'Method', 'NetworkMethod', 'EMMethod', 'find_masks',
            'Segmentation', 'segment']
 
-# %% ../nbs/80_inference.ipynb #253b899e
-import json, math, time
+# %% ../nbs/80_inference.ipynb #b4adb164
+import hashlib, json, math, time
 from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ from .em import em_segment
 from .evaluation import resize_probs
 from .files import InputError, atomic_folder, choose
 from .flow import check_flow, flow_names, flow_scale, flow_size, flow_to_rgb, is_flow, read_volume, resize_flow
-from .motion import MotionModel
+from .motion import SPATIAL_MODELS, MotionModel
 from .plots import contact_sheet, labels_to_rgb, overlay, residual_to_rgb, spread, write_palette_png
-from .segmenter import Segmenter
+from .segmenter import Segmenter, weights_path
 from .video import estimate_flow, open_frames, write_video
 
 # %% ../nbs/80_inference.ipynb #b6e4e974
@@ -147,7 +147,7 @@ class Segmentation:
         K, T, h, w = self.probs.shape
         return f'Segmentation({len(self.present)} segments, {T} flows, input {self.source.size}, working size {(h, w)})'
 
-# %% ../nbs/80_inference.ipynb #772461b8
+# %% ../nbs/80_inference.ipynb #95f60b86
 def segment(source, # video file, folder of frames, flow file or folder, or (2,T,H,W) tensor in pixels
             K:int=4, # segments at most
             method:str='network', # of METHODS: 'network' or 'em'
@@ -172,6 +172,7 @@ def segment(source, # video file, folder of frames, flow file or folder, or (2,T
     settings = dict(source='tensor' if isinstance(source, Tensor) else str(source), K=K, method=method, weights=str(weights),
                     flow=flow if isinstance(flow, str) else type(flow).__name__, motion_model=motion_model,
                     bad_flow=bad_flow, size=list(src.flow.shape[-2:]), versions=_versions())
+    if method == 'network': settings['weights_sha256'] = hashlib.sha256(weights_path(weights).read_bytes()).hexdigest()
     return Segmentation(probs, theta, src, model, settings, clock.seconds)
 
 def _versions(): return {n: version(n) for n in ('ltseg', 'torch', 'numpy', 'opencv-contrib-python-headless')}
@@ -187,7 +188,11 @@ class _Clock:
             shown.update()
         self.seconds[stage] = time.perf_counter() - start
 
-# %% ../nbs/80_inference.ipynb #ee339272
+# %% ../nbs/80_inference.ipynb #e42bde0c
+def _parameter_names(model): # such as 'u: ij', or 'u: jj, v: ij' where the components share a parameter
+    columns = zip(*(half.split() for half in SPATIAL_MODELS[model.name.partition('_fk')[0]]))
+    return [', '.join(f'{c}: {m}' for c, m in zip('uv', pair) if m != '.') for pair in columns]
+
 def _describe(seg:Segmentation):
     residual = seg.model.residuals(seg.source.flow, seg.theta) # (K,T,h,w), L1, pixels
     size = seg.source.flow.abs().sum(0).mean().item()
@@ -202,10 +207,11 @@ def _describe(seg:Segmentation):
                         loss=round(loss, 6), relative_loss=round(loss/size, 6) if size else 0.,
                         motion=dict(control_points=times, parameters=[[round(p, 6) for p in c] for c in seg.theta[k].tolist()])))
     return dict(size=list(seg.source.size), fps=float(seg.source.fps), frames=list(seg.source.names),
-                working_size=list(seg.probs.shape[-2:]), motion_model=repr(seg.model),
+                working_size=list(seg.probs.shape[-2:]), motion_model=seg.model.name,
+                parameter_names=_parameter_names(seg.model),
                 units=dict(area='share of the frame', loss='mean L1 residual in pixels of the input, per frame',
                            relative_loss='loss / mean L1 norm of the flow',
-                           parameters='pixels of the input per frame; coordinates from -1 to 1 over the frame',
+                           parameters='pixels of the input per frame; i (down), j (right) and t from -1 to 1',
                            control_points='frame index, from 0'),
                 segments=out)
 

@@ -83,13 +83,13 @@ def _borders(labels): # 255 where another label is near; 1 pixel wide at 480p, 2
     kernel = np.ones((side, side), np.uint8)
     return cv2.compare(cv2.erode(labels, kernel), cv2.dilate(labels, kernel), cv2.CMP_NE)
 
-# %% ../nbs/15_plots.ipynb #94140a70
+# %% ../nbs/15_plots.ipynb #f6d9a268
 def residual_to_rgb(residual:Tensor, # (2, ...) difference of two flows, pixels
                     max_norm:float # length that gets the brightest colour, pixels
                    )->np.ndarray: # (..., 3) uint8
     'The length of the residual in colour (magma).'
     if not max_norm > 0: raise InputError('max_norm', 'a positive length in pixels', repr(max_norm))
-    length = (residual.detach().float().norm(dim=0) * (255 / max_norm)).clamp(max=255).round()
+    length = (torch.hypot(*residual.detach().float()) * (255 / max_norm)).clamp(max=255).round()
     grey = np.ascontiguousarray(length.byte().cpu().numpy())
     bgr = cv2.applyColorMap(grey.reshape(-1, grey.shape[-1]), cv2.COLORMAP_MAGMA)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).reshape(*grey.shape, 3)

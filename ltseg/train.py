@@ -116,7 +116,7 @@ def _checkpoints(out):
     keep = dict(dirpath=out, enable_version_counter=False, save_on_train_epoch_end=False)
     return [ModelCheckpoint(filename='best', monitor='val/loss', **keep), ModelCheckpoint(filename='last', **keep)]
 
-# %% ../nbs/70_train.ipynb #18ba6b62
+# %% ../nbs/70_train.ipynb #10de71d8
 def train(s:TrainSettings,
           resume:bool=False, # go on from the last checkpoint in `s.out`, if there is one
           progress:bool=True) -> Path: # of the finished weights
@@ -132,7 +132,7 @@ def train(s:TrainSettings,
     trainer = pl.Trainer(max_steps=s.steps, accelerator=s.accelerator, precision=s.precision, logger=_loggers(s),
                          callbacks=[best, latest] + ([TQDMProgressBar(refresh_rate=10)] if progress else []),
                          plugins=[_WholeCheckpoints()], enable_progress_bar=progress, enable_model_summary=False, gradient_clip_val=5.,
-                         reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0, log_every_n_steps=20)
+                         reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0, log_every_n_steps=min(20, s.epoch_steps))
     trainer.fit(segmenter, data, ckpt_path=str(last) if resume and last.exists() else None, weights_only=True)
     scores = {k: f'{v:.4f}' for k, v in trainer.callback_metrics.items()}
     finished = Segmenter.from_pretrained(best.best_model_path) if best.best_model_path else segmenter
