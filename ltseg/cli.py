@@ -60,7 +60,7 @@ def _add_segment_options(p):
     p.add_argument('--size', type=_size, metavar='HxW', help='working size; default: about 128x224 in the shape of the input')
     p.add_argument('--device', help='for the network, such as cpu or cuda; default: a GPU if there is one')
 
-# %% ../nbs/90_cli.ipynb #50c4d9a6
+# %% ../nbs/90_cli.ipynb #8e4464b0
 def build_parser() -> argparse.ArgumentParser:
     'The parser of `ltseg`: a sub-parser for each word.'
     parser = _Parser(prog='ltseg', description='Segment a video into the parts that move coherently.')
@@ -72,7 +72,7 @@ def build_parser() -> argparse.ArgumentParser:
     p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results')
     _add_segment_options(p)
     p.add_argument('--bad-flow', choices=('error', 'zero'), default='error', help='what to do with NaN and Inf in flow')
-    p.add_argument('--fps', type=float, help='frames a second, where the input does not say')
+    p.add_argument('--fps', type=float, help='frames a second; default: what the input says, else 25')
     p.add_argument('--overwrite', action='store_true', help='replace an earlier result in OUT')
     p.set_defaults(run=_segment, parser=p)
 
@@ -85,10 +85,10 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(words)
     return parser
 
-# %% ../nbs/90_cli.ipynb #1496139f
+# %% ../nbs/90_cli.ipynb #8eb893cd
 def _add_train(words):
     p = words.add_parser('train', help='train a network, headless and resumable', description='Train a network on synthetic volumes (with '
-                         'their truth) and on videos (without any). OUT gets settings.json, metrics.csv, checkpoints and weights.safetensors.')
+                         'their truth) and on videos (without any). OUT gets settings.json, logs/version_0/metrics.csv, checkpoints and weights.safetensors.')
     p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder of the run')
     p.add_argument('--shards', nargs='+', default=(), metavar='DIR', help='synthetic shards that are there already')
     p.add_argument('--synthetic', type=int, default=0, metavar='N', help='volumes to render into OUT/shard')
@@ -99,16 +99,17 @@ def _add_train(words):
     p.add_argument('--size', type=_size, default=(128, 224), metavar='HxW', help='of the training volumes')
     p.add_argument('--length', type=int, default=9, metavar='T', help='of the training volumes, in flows')
     p.add_argument('--network', choices=_NETWORKS, default='lean', help='architecture; ltms is the published one')
-    p.add_argument('--recipe', choices=_RECIPES, default='synthetic', help='losses and schedule; ltms is the published, unsupervised one')
+    p.add_argument('--recipe', choices=_RECIPES, help='losses and schedule: synthetic truth, or ltms, the published one '
+                   'without truth; default: ltms for that network, else synthetic')
     for name, what in dict(supervised='weight of the loss with truth', unsupervised='weight of the loss without truth', lr='learning rate').items():
         p.add_argument(f'--{name}', type=float, metavar='X', help=what + "; default: the recipe's")
     p.add_argument('--init', metavar='WEIGHTS', help='start from these weights: a name, or a file')
-    for name, default, what in [('steps', 2000, 'of the optimiser'), ('batch-size', 4, 'volumes a step'), ('epoch-steps', 100, 'steps from one '
+    for name, default, what in [('steps', 2000, 'of the optimiser, rounded up to whole epochs'), ('batch-size', 4, 'volumes a step'), ('epoch-steps', 100, 'steps from one '
                                 'validation to the next'), ('val', 48, 'volumes of each source kept for validation'), ('seed', 123, 'of everything '
                                 'random'), ('workers', 0, 'processes that load samples')]:
         p.add_argument(f'--{name}', type=int, default=default, metavar='N', help=what)
-    p.add_argument('--accelerator', default='auto', help="Lightning's: auto, cpu, gpu, mps")
-    p.add_argument('--precision', default='32-true', help="Lightning's: 32-true, bf16-mixed, 16-mixed")
+    p.add_argument('--accelerator', choices=('auto', 'cpu', 'gpu', 'mps'), default='auto', help='where to train')
+    p.add_argument('--precision', choices=('32-true', 'bf16-mixed', '16-mixed'), default='32-true', help='of the arithmetic')
     p.add_argument('--wandb', action='store_true', help='log to Weights & Biases, too (offline: WANDB_MODE=offline)')
     p.add_argument('--resume', action='store_true', help='go on from the last checkpoint in OUT')
     p.set_defaults(run=_train, parser=p)

@@ -58,7 +58,7 @@ def _grow(flow, residual, masks):
     new = (x-START).sigmoid()
     return torch.cat([masks*(1-new), new])
 
-# %% ../nbs/35_em.ipynb #8f6db1ca
+# %% ../nbs/35_em.ipynb #fa03d711
 def _reduce(flow, rows):
     'Flow of about `rows` on the short side, by means over squares.'
     n = max(1, round(min(flow.shape[-2:]) / rows))
@@ -83,7 +83,8 @@ def em_segment(flow:Tensor, # (2, T, H, W), pixels
     for _ in range(n_segments-1):
         residual = (model.residuals(small, theta) * masks).sum(0)
         masks,theta = _turns(model, small, _grow(small, residual, masks), None, iterations)
-    if n_segments>1 and small.shape!=flow.shape:
+    if n_segments==1: masks = torch.ones_like(flow[:1])
+    elif small.shape!=flow.shape:
         masks = F.interpolate(masks.transpose(0, 1), found[2:], mode='bilinear').transpose(0, 1)
         masks = _expect(flow, model.residuals(flow, theta), masks)
     return masks, model.fit(flow, masks, start=theta)

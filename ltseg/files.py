@@ -61,7 +61,7 @@ def _umask():
     os.umask(mask)
     return mask
 
-# %% ../nbs/00_files.ipynb #37ce4f0e
+# %% ../nbs/00_files.ipynb #b1385c96
 def check_folder(path, # where a result shall be written
                  marker:str, # a file that every finished result holds
                  overwrite=False): # replace an earlier result?
@@ -76,14 +76,23 @@ def check_folder(path, # where a result shall be written
 
 @contextmanager
 def atomic_folder(path, marker:str, overwrite=False): # see `check_folder`
-    'A temporary folder beside `path`; renamed to `path` on success, removed on failure.'
+    'A temporary folder whose content becomes that of `path` on success; removed on failure.'
     path = Path(path)
     check_folder(path, marker, overwrite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = Path(tempfile.mkdtemp(dir=path.parent, prefix=f'.{path.name}-'))
+    there = path.exists() # then it may be `.`, a link or a mounted disk, which cannot be renamed
+    home = path if there else path.parent
+    home.mkdir(parents=True, exist_ok=True)
+    tmp = Path(tempfile.mkdtemp(dir=home, prefix='.new-'))
     tmp.chmod(0o777 & ~_umask())
     try:
         yield tmp
-        if path.exists(): shutil.rmtree(path)
-        os.replace(tmp, path)
+        if there: _swap(tmp, path, marker)
+        else: os.replace(tmp, path)
     finally: shutil.rmtree(tmp, ignore_errors=True)
+
+def _swap(new, path, marker): # the content of path/new for that of path; the marker leaves first and comes last
+    entries = [p for p in path.iterdir() if p != new]
+    old = Path(tempfile.mkdtemp(dir=path, prefix='.old-'))
+    for p in sorted(entries, key=lambda p: p.name != marker): os.replace(p, old/p.name)
+    for p in sorted(new.iterdir(), key=lambda p: p.name == marker): os.replace(p, path/p.name)
+    shutil.rmtree(old)

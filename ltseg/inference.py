@@ -6,18 +6,18 @@
 __all__ = ['METHODS', 'STILL', 'Source', 'working_size', 'open_source', 'Method', 'NetworkMethod', 'EMMethod', 'find_masks',
            'Segmentation', 'segment']
 
-# %% ../nbs/80_inference.ipynb #b4adb164
+# %% ../nbs/80_inference.ipynb #de5bf1bf
 import hashlib, json, math, time
 from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
+from fastcore.basics import patch
 from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -28,10 +28,10 @@ from .files import InputError, atomic_folder, choose
 from .flow import check_flow, flow_names, flow_scale, flow_size, flow_to_rgb, is_flow, read_volume, resize_flow
 from .motion import SPATIAL_MODELS, MotionModel
 from .plots import contact_sheet, labels_to_rgb, overlay, residual_to_rgb, spread, write_palette_png
-from .segmenter import Segmenter, weights_path
+from .segmenter import Segmenter, versions, weights_path
 from .video import estimate_flow, open_frames, write_video
 
-# %% ../nbs/80_inference.ipynb #b6e4e974
+# %% ../nbs/80_inference.ipynb #2b4ccf83
 @dataclass
 class Source:
     'A flow volume and what is known of the video it comes from.'
@@ -41,6 +41,12 @@ class Source:
     fps: float = 25.
     frames: Iterable|None = None # the T+1 frames, re-iterable, if there are any
 
+    @property
+    def working_flow(self) -> Tensor: # (2,T,h,w)
+        'The flow in pixels of the working size, which is what networks are trained on.'
+        scale = [n/N for n, N in zip(self.flow.shape[:1:-1], self.size[::-1])] # w/W, h/H
+        return self.flow * self.flow.new_tensor(scale).view(2, 1, 1, 1)
+
 def working_size(size, # (H,W) of the input
                  area:int=128*224) -> tuple: # (h,w)
     'About `area` pixels in the shape of `size`, in multiples of 16; `size` itself where that is smaller.'
@@ -49,14 +55,17 @@ def working_size(size, # (H,W) of the input
     scale = math.sqrt(area/(H*W))
     return tuple(min(n, max(16, 16*round(n*scale/16))) for n in (H, W))
 
-# %% ../nbs/80_inference.ipynb #74759fd7
+# %% ../nbs/80_inference.ipynb #6e4cb1d9
 def open_source(source, # video file, folder of frames, flow file, folder of flow files, or (2,T,H,W) tensor, pixels
                 flow='dis', # flow estimator for frames: a name, or any `FlowEstimator`
                 bad_flow:str='error', # what to do with NaN and Inf: 'error' or 'zero'
                 size=None, # working size (h,w); None: `working_size` of the input
-                fps:float|None=None, # frames a second, where the source does not say
+                fps:float|None=None, # frames a second; None: what the source says, else 25
                 progress:bool=False) -> Source:
     'Open, estimate or take the flow of `source`.'
+    if fps is not None and not 0 < fps < 1000: raise InputError('fps', 'frames a second, between 0 and 1000', str(fps))
+    if size is not None and min(size) < 16: raise InputError('size', 'at least 16x16', 'x'.join(map(str, size)))
+    if isinstance(source, np.ndarray): source = torch.from_numpy(source)
     if isinstance(source, Tensor): return _tensor_source(source, bad_flow, size, fps)
     path = Path(source)
     if not path.exists(): raise InputError(path, 'a video, a folder of frames, or flow', 'nothing of that name')
@@ -69,17 +78,23 @@ def open_source(source, # video file, folder of frames, flow file, folder of flo
 def _tensor_source(flow, bad_flow, size, fps):
     if flow.ndim != 4: raise InputError('flow', 'a tensor (2,T,H,W)', f'shape {tuple(flow.shape)}')
     H, W = flow.shape[-2:]
-    flow = resize_flow(check_flow(flow.float(), 'flow', bad_flow), size or working_size((H, W)), rescale=False)
+    flow = resize_flow(check_flow(flow.detach().float().cpu(), 'flow', bad_flow), size or working_size((H, W)), rescale=False)
     return Source(flow, (H, W), [f'{t:05d}' for t in range(flow.shape[1])], fps or 25.)
 
 def _flow_source(path, bad_flow, size, fps):
-    full = flow_size(path)
-    flow = read_volume(path, bad_flow, size=size or working_size(full), rescale=False)
+    if path.is_dir(): # file by file, each reduced as it is read
+        full = flow_size(path)
+        flow = read_volume(path, bad_flow, size=size or working_size(full), rescale=False)
+    else:
+        flow = read_volume(path, bad_flow)
+        full = tuple(flow.shape[-2:])
+        flow = resize_flow(flow, size or working_size(full), rescale=False)
     return Source(flow, full, flow_names(path) or [f'{t:05d}' for t in range(flow.shape[1])], fps or 25.)
 
-# %% ../nbs/80_inference.ipynb #16c44146
+# %% ../nbs/80_inference.ipynb #610ca96d
 class Method(Protocol):
     'Anything that turns flow into masks.'
+    max_segments: int # the largest K
     def __call__(self, flow:Tensor, K:int) -> Tensor: ... # (2,T,H,W), pixels -> (K,T,H,W)
 
 def _device(name):
@@ -93,23 +108,25 @@ class NetworkMethod:
     def __init__(self, segmenter:Segmenter, device:str|None=None): # None: a GPU if there is one
         self.device = _device(device)
         self.segmenter = segmenter.to(self.device).eval()
+        self.max_segments = segmenter.network.max_segments
 
     @torch.inference_mode()
     def __call__(self, flow, K): return self.segmenter(flow[None].to(self.device), K)[0].float().cpu()
 
 class EMMethod:
     'Masks by classical expectation maximisation, without any network.'
+    max_segments = 255 # labels are bytes
     def __init__(self, model:MotionModel): self.model = model
     def __call__(self, flow, K): return em_segment(flow, K, self.model)[0]
 
 METHODS = {'network': lambda weights, model, device: NetworkMethod(Segmenter.from_pretrained(weights), device),
            'em': lambda weights, model, device: EMMethod(model)}
 
-STILL = 1e-3 # pixels: a mean magnitude below which a volume has no motion to segment
+STILL = 1e-3 # pixels of the working size: a volume whose fastest pixel is slower has no motion to segment
 
 def find_masks(method:Method, flow:Tensor, K:int) -> Tensor: # (2,T,H,W) -> (K,T,H,W)
     'The masks of `method`, biggest segment first; one segment where nothing moves.'
-    if flow.abs().mean() < STILL:
+    if flow.abs().max() < STILL:
         probs = flow.new_zeros(K, *flow.shape[1:])
         probs[0] = 1
         return probs
@@ -147,7 +164,7 @@ class Segmentation:
         K, T, h, w = self.probs.shape
         return f'Segmentation({len(self.present)} segments, {T} flows, input {self.source.size}, working size {(h, w)})'
 
-# %% ../nbs/80_inference.ipynb #95f60b86
+# %% ../nbs/80_inference.ipynb #fd1a3abe
 def segment(source, # video file, folder of frames, flow file or folder, or (2,T,H,W) tensor in pixels
             K:int=4, # segments at most
             method:str='network', # of METHODS: 'network' or 'em'
@@ -156,26 +173,24 @@ def segment(source, # video file, folder of frames, flow file or folder, or (2,T
             motion_model:str='QuadraticFull_fk3', # motion of a segment, and of EM
             bad_flow:str='error', # NaN and Inf in flow: 'error' or 'zero'
             size=None, # working size (h,w); None: about 128×224 in the input's shape
-            fps:float|None=None, # frames a second, where the source does not say
+            fps:float|None=None, # frames a second; None: what the source says, else 25
             device:str|None=None, # of the network; None: a GPU if there is one
             progress:bool=False) -> Segmentation: # show bars
     'Segment a video into the parts that move coherently.'
-    if K < 1: raise InputError('K', 'at least one segment', str(K))
     model = MotionModel(motion_model)
     find = choose(METHODS, method, 'method')(weights, model, device) # before the flow: names fail early
+    if not 1 <= K <= find.max_segments: raise InputError('K', f'1 to {find.max_segments} segments', str(K))
     clock = _Clock(progress)
     with clock('flow', bar=False): src = open_source(source, flow, bad_flow, size, fps, progress)
     if min(src.flow.shape[-2:]) < 16: raise InputError(source if not isinstance(source, Tensor) else 'flow',
         'at least 16×16 pixels', 'x'.join(map(str, src.flow.shape[-2:])))
-    with clock('masks'): probs = find_masks(find, src.flow, K)
+    with clock('masks'): probs = find_masks(find, src.working_flow, K)
     with clock('motion'): theta = model.fit(src.flow, probs)
     settings = dict(source='tensor' if isinstance(source, Tensor) else str(source), K=K, method=method, weights=str(weights),
                     flow=flow if isinstance(flow, str) else type(flow).__name__, motion_model=motion_model,
-                    bad_flow=bad_flow, size=list(src.flow.shape[-2:]), versions=_versions())
+                    bad_flow=bad_flow, size=list(src.flow.shape[-2:]), fps=float(src.fps), device=device, versions=versions())
     if method == 'network': settings['weights_sha256'] = hashlib.sha256(weights_path(weights).read_bytes()).hexdigest()
     return Segmentation(probs, theta, src, model, settings, clock.seconds)
-
-def _versions(): return {n: version(n) for n in ('ltseg', 'torch', 'numpy', 'opencv-contrib-python-headless')}
 
 class _Clock:
     def __init__(self, progress): self.seconds, self.progress = {}, progress
@@ -188,34 +203,30 @@ class _Clock:
             shown.update()
         self.seconds[stage] = time.perf_counter() - start
 
-# %% ../nbs/80_inference.ipynb #e42bde0c
+# %% ../nbs/80_inference.ipynb #1cc898cf
 def _parameter_names(model): # such as 'u: ij', or 'u: jj, v: ij' where the components share a parameter
     columns = zip(*(half.split() for half in SPATIAL_MODELS[model.name.partition('_fk')[0]]))
     return [', '.join(f'{c}: {m}' for c, m in zip('uv', pair) if m != '.') for pair in columns]
 
-def _describe(seg:Segmentation):
-    residual = seg.model.residuals(seg.source.flow, seg.theta) # (K,T,h,w), L1, pixels
+def _describe(seg:Segmentation, areas): # (T,K) pixels of each label at the input's size
+    residual = seg.model.residuals(seg.source.flow, seg.theta) # (K,T,h,w), L1, pixels of the input
+    losses = (seg.probs*residual).flatten(1).sum(1) / seg.probs.flatten(1).sum(1).clamp_min(1e-6)
     size = seg.source.flow.abs().sum(0).mean().item()
-    T, C = len(seg.source.names), seg.theta.shape[1]
+    T, C, pixels = len(seg.source.names), seg.theta.shape[1], math.prod(seg.source.size)
     times = np.linspace(0, T-1, C).round(3).tolist() if C > 1 else [0.]
-    out = []
-    for k in seg.present:
-        own = seg.small_labels == k # (T,h,w)
-        area = own.flatten(1).float().mean(1)
-        loss = residual[k][own].mean().item()
-        out.append(dict(label=k, area=[round(a, 6) for a in area.tolist()], mean_area=round(area.mean().item(), 6),
-                        loss=round(loss, 6), relative_loss=round(loss/size, 6) if size else 0.,
-                        motion=dict(control_points=times, parameters=[[round(p, 6) for p in c] for c in seg.theta[k].tolist()])))
+    segments = [dict(label=k, area=(areas[:, k]/pixels).round(6).tolist(), mean_area=round(float(areas[:, k].mean()/pixels), 6),
+                     loss=round(losses[k].item(), 6), relative_loss=round(losses[k].item()/size, 6) if size else 0.,
+                     motion=dict(control_points=times, parameters=[[round(p, 6) for p in c] for c in seg.theta[k].tolist()]))
+                for k in areas.any(0).nonzero()[0].tolist()]
     return dict(size=list(seg.source.size), fps=float(seg.source.fps), frames=list(seg.source.names),
                 working_size=list(seg.probs.shape[-2:]), motion_model=seg.model.name,
-                parameter_names=_parameter_names(seg.model),
-                units=dict(area='share of the frame', loss='mean L1 residual in pixels of the input, per frame',
-                           relative_loss='loss / mean L1 norm of the flow',
-                           parameters='pixels of the input per frame; i (down), j (right) and t from -1 to 1',
-                           control_points='frame index, from 0'),
-                segments=out)
+                parameter_names=_parameter_names(seg.model), units=_UNITS, segments=segments)
 
-# %% ../nbs/80_inference.ipynb #9f861e7a
+_UNITS = dict(area='share of the frame, frame by frame', loss='mean L1 residual of its pixels, in pixels of the input',
+              relative_loss='loss / mean L1 norm of the flow', control_points='frame index, from 0',
+              parameters='pixels of the input per frame; i (down), j (right) and t from -1 to 1')
+
+# %% ../nbs/80_inference.ipynb #dee07416
 class _Rows: # a row of the contact sheet, made where it is looked at
     def __init__(self, n, make): self.n, self.make = n, make
     def __len__(self): return self.n
@@ -223,9 +234,8 @@ class _Rows: # a row of the contact sheet, made where it is looked at
 
 def _sheet(seg, frames): # frames: {t: (H,W,3)} of the columns
     flow, T, labels = seg.source.flow, len(seg.source.names), seg.small_labels
-    scale = flow_scale(flow)
-    columns = spread(T, 6)
-    volume = seg.model.flow(seg.theta, tuple(flow.shape[1:]))[:, :, columns] # (K,2,n,h,w)
+    scale, columns = flow_scale(flow), spread(T, 6)
+    volume = seg.model.flow(seg.theta, tuple(flow.shape[1:]), columns) # (K,2,n,h,w)
     owner = labels[columns].long()[None, None].expand(1, 2, -1, -1, -1)
     fitted = dict(zip(columns, volume.gather(0, owner)[0].unbind(1))) # t -> (2,h,w)
     rows = {'frames': lambda t: frames[t]} if frames else {}
@@ -234,7 +244,7 @@ def _sheet(seg, frames): # frames: {t: (H,W,3)} of the columns
              'residual': lambda t: residual_to_rgb(flow[:, t] - fitted[t], .5*scale)}
     return contact_sheet({title: _Rows(T, make) for title, make in rows.items()})
 
-# %% ../nbs/80_inference.ipynb #34426294
+# %% ../nbs/80_inference.ipynb #9aea877e
 def _pictures(seg): # T pictures (H,W,3) to lay the segments over: the frames, or else the flow in colours
     if seg.source.frames is not None:
         yield from (f for f, _ in zip(seg.source.frames, seg.source.names))
@@ -243,30 +253,31 @@ def _pictures(seg): # T pictures (H,W,3) to lay the segments over: the frames, o
     for t in range(len(seg.source.names)):
         yield flow_to_rgb(resize_flow(seg.source.flow[:, t], seg.source.size, rescale=False), scale)
 
-def _save_labels(seg, folder, columns, kept, progress): # yields overlays, keeps the frames of the columns
-    names = tqdm(seg.source.names, desc='saving', disable=not progress)
+def _save_labels(seg, folder, kept, areas, progress): # yields overlays; keeps frames for the sheet, and areas
+    names, columns = tqdm(seg.source.names, desc='saving', disable=not progress), spread(len(seg.source.names), 6)
     for t, (name, picture) in enumerate(zip(names, _pictures(seg))):
         labels = resize_probs(seg.probs[:, t:t+1], seg.source.size)[0]
         write_palette_png(folder/f'{name}.png', labels)
+        areas[t] = torch.bincount(labels.flatten(), minlength=len(seg.probs)).numpy()
         if t in columns: kept[t] = picture
         yield overlay(picture, labels)
 
 def _write_json(path, values): path.write_text(json.dumps(values, indent=1, allow_nan=False))
 
-def _save(self:Segmentation,
-          out, # folder to write
-          overwrite:bool=False, # replace the folder of an earlier result?
-          progress:bool=False) -> Path: # show a bar
+# %% ../nbs/80_inference.ipynb #8ef1fb83
+@patch
+def save(self:Segmentation,
+         out, # folder to write
+         overwrite:bool=False, # replace the folder of an earlier result?
+         progress:bool=False) -> Path: # show a bar
     'Write labels/*.png, overlay.mp4, contact_sheet.png, segments.json and settings.json into `out`, all or nothing.'
-    start, kept, columns = time.perf_counter(), {}, set(spread(len(self.source.names), 6))
+    start, kept, areas = time.perf_counter(), {}, np.zeros((len(self.source.names), len(self.probs)), int)
     with atomic_folder(out, 'segments.json', overwrite) as tmp:
         (tmp/'labels').mkdir()
-        write_video(tmp/'overlay.mp4', _save_labels(self, tmp/'labels', columns, kept, progress), self.source.fps)
+        write_video(tmp/'overlay.mp4', _save_labels(self, tmp/'labels', kept, areas, progress), self.source.fps)
         frames = kept if self.source.frames is not None else {}
         Image.fromarray(_sheet(self, frames)).save(tmp/'contact_sheet.png')
-        _write_json(tmp/'segments.json', _describe(self))
+        _write_json(tmp/'segments.json', _describe(self, areas))
         self.seconds['saving'] = time.perf_counter() - start
         _write_json(tmp/'settings.json', self.settings | dict(seconds={k: round(v, 3) for k, v in self.seconds.items()}))
     return Path(out)
-
-Segmentation.save = _save

@@ -61,7 +61,7 @@ class MotionModel:
 
     def __repr__(self): return f'MotionModel({self.name!r})'
 
-# %% ../nbs/20_motion.ipynb #db80dbec
+# %% ../nbs/20_motion.ipynb #bbb0c343
 @lru_cache(256)
 def _powers(n, degree) -> Tensor: # (n, degree+1), float64
     'Powers of `n` positions evenly spread over [-1, 1]; a single one lies in the middle.'
@@ -79,11 +79,15 @@ def _render(poly, # (…, 3, 3) coefficients of i^a j^b
 
 @patch
 def features(self:MotionModel,
-             shape) -> Tensor: # (2, P, T, H, W), float32
-    'The features of u and v over a volume of `shape` (T, H, W); for teaching and tests only.'
+             shape) -> Tensor: # (2, F, T, H, W), float32; F = n_params(T), in the order of theta
+    '''The design features of u and v over a volume of `shape` (T, H, W): with splines, those of
+    every control point, one after the other. For teaching and tests only.'''
     T,H,W = shape
     poly = torch.einsum('cpsab,ts->cptab', self.coefficients, _powers(T, 1))
-    return _render(poly, H, W, 'cpu', torch.float32)
+    spatial = _render(poly, H, W, 'cpu', torch.float32) # (2, P, T, H, W)
+    if not self.every: return spatial
+    basis = spline_basis(T, self.n_points(T)).float() # (C, T)
+    return torch.einsum('at,cpthw->capthw', basis, spatial).flatten(1, 2)
 
 # %% ../nbs/20_motion.ipynb #53718e11
 def _spline(T, C):
@@ -139,20 +143,23 @@ def _curves(self:MotionModel,
     L,t = self.coefficients.to(theta),_powers(T, 1).to(theta)
     return torch.einsum('tbkp,cpsxy,ts->bkctxy', frames, L, t)
 
-# %% ../nbs/20_motion.ipynb #437e3f8c
+# %% ../nbs/20_motion.ipynb #fea4f90e
 @patch
 def flow(self:MotionModel,
          theta:Tensor, # (B, K, C, P) or (K, C, P), pixels
-         shape) -> Tensor: # (B, K, 2, T, H, W) or (K, 2, T, H, W), pixels
-    'The parametric flow of every segment over a volume of `shape` (T, H, W).'
-    if theta.ndim==3: return self.flow(theta[None], shape)[0]
+         shape,
+         frames=None) -> Tensor: # (B, K, 2, T, H, W) or (K, 2, T, H, W), pixels
+    'The parametric flow of every segment over a volume of `shape` (T, H, W), or in some of its frames.'
+    if theta.ndim==3: return self.flow(theta[None], shape, frames)[0]
     T,H,W = shape
     C,P = self.n_points(T), self.coefficients.shape[1]
     if theta.ndim!=4 or theta.shape[2:]!=(C, P):
         want = f'shape (B, K, {C}, {P}) for {T} frames of {self}'
         raise InputError('theta', want, str(tuple(theta.shape)))
     with torch.autocast(theta.device.type, enabled=False):
-        return _render(self._curves(theta, T), H, W, theta.device, _float(theta))
+        curves = self._curves(theta, T)
+        if frames is not None: curves = curves[:,:,:,frames]
+        return _render(curves, H, W, theta.device, _float(theta))
 
 # %% ../nbs/20_motion.ipynb #6f7e6ac2
 def _moments(x, # (B, K, c, n, H, W)

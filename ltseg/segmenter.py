@@ -4,38 +4,41 @@
 
 # %% auto #0
 __all__ = ['SCHEDULES', 'RECIPES', 'WEIGHTS', 'LOADERS', 'MotionLoss', 'fold_labels', 'dice', 'match', 'matching_loss',
-           'warmup_decay', 'cosine', 'Recipe', 'Segmenter', 'shrink', 'foreground_iou', 'save_weights', 'load_weights',
-           'weights_path']
+           'warmup_decay', 'cosine', 'Recipe', 'Segmenter', 'shrink', 'foreground_iou', 'versions', 'save_weights',
+           'load_weights', 'weights_path']
 
-# %% ../nbs/60_segmenter.ipynb #28a28a08
-import json, math
+# %% ../nbs/60_segmenter.ipynb #1118f629
+import json, math, platform
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
+from fastcore.basics import patch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor, nn
+from torch import Tensor
 
+from . import __version__
 from .data import VOID, Sample
 from .files import InputError, atomic_path, choose
-from .losses import REGULARISERS, reconstruction_loss
+from .losses import REGULARISERS, residual_loss
 from .motion import MotionModel
-from .network import CONFIGS, NetworkConfig, build_network
+from .network import NetworkConfig, build_network
 
-# %% ../nbs/60_segmenter.ipynb #58baafb2
+# %% ../nbs/60_segmenter.ipynb #6b79c172
 @dataclass
 class MotionLoss:
     'Reconstruction of the flow by one motion model a mask, plus weighted regularisers: (B,).'
     model: str = 'QuadraticFull_fk3'
     distance: str = 'l1'
     regularisation: dict = field(default_factory=lambda: {'EulerPottsl1R3': 1.}) # name -> weight
-    rounds: int = 6 # of the robust fit: the last percent of the fit does not change the gradient's direction
+    rounds: int = 5 # of the robust fit
 
     def __post_init__(self):
         self._model = MotionModel(self.model)
@@ -43,8 +46,8 @@ class MotionLoss:
 
     def __call__(self, masks:Tensor, flow:Tensor) -> Tensor: # (B,K,T,H,W), (B,2,T,H,W) -> (B,)
         theta = self._model.fit(flow, masks.detach(), rounds=self.rounds)
-        parametric = self._model.flow(theta, flow.shape[-3:]) # (B,K,2,T,H,W)
-        loss = reconstruction_loss(flow, masks, parametric, self.distance)
+        residuals = self._model.residuals(flow, theta, self.distance) # (B,K,T,H,W)
+        loss = residual_loss(flow, masks, residuals, self.distance)
         for term, weight in self._terms: loss = loss + weight*term(masks, flow)
         return loss
 
@@ -108,7 +111,7 @@ def cosine(optimizer, steps): # 3 % up, then down to a hundredth
 
 SCHEDULES = {'warmup-decay': warmup_decay, 'cosine': cosine}
 
-# %% ../nbs/60_segmenter.ipynb #e867cfdf
+# %% ../nbs/60_segmenter.ipynb #e22a41da
 @dataclass
 class Recipe:
     'How a segmenter is trained; plain values, stored in its checkpoints. Defaults: `lean`, on synthetic truth.'
@@ -122,11 +125,12 @@ class Recipe:
     lr: float = 1e-3
     weight_decay: float = 1e-2
     schedule: str = 'cosine'   # of SCHEDULES
+    seed: int = 123            # of the draws of K and size
 
 # Section 4 of the paper: Adam 1e-4, K fixed to 4, no truth of any kind
 RECIPES = {'synthetic': Recipe(), 'ltms': Recipe(0., 1., segments=(4,), half_size=0., lr=1e-4, weight_decay=0., schedule='warmup-decay')}
 
-# %% ../nbs/60_segmenter.ipynb #833fea07
+# %% ../nbs/60_segmenter.ipynb #6c2de91d
 class Segmenter(pl.LightningModule):
     'A mask network with its recipe: trains, validates, saves and loads.'
     def __init__(self,
@@ -143,17 +147,20 @@ class Segmenter(pl.LightningModule):
 
     def loss(self, batch:Sample, K:int) -> tuple[Tensor, Tensor]:
         'Loss of a batch (a scalar), and the masks (B,K,T,h,w) it was measured on, at the size the network works at.'
-        r, logits = self.recipe, self.network.small_logits(batch.flow, K).float()
+        r, logits = self.recipe, self.network.small_logits(batch.input, K).float()
         batch = shrink(batch, logits.shape[-2:])
         masks, total = logits.softmax(1), logits.new_zeros(())
-        if r.supervised: total = total + r.supervised*matching_loss(logits, batch.labels).mean()
-        if r.unsupervised: total = total + r.unsupervised*self.motion_loss(masks, batch.flow).mean()
+        known = (batch.labels != VOID).flatten(1).any(1)
+        with torch.autocast(logits.device.type, enabled=False): # sums over volumes overflow half precision
+            if r.supervised and known.any():
+                total = total + r.supervised*matching_loss(logits[known], batch.labels[known]).mean()
+            if r.unsupervised: total = total + r.unsupervised*self.motion_loss(masks, batch.flow).mean()
         return total, masks
 
     def training_step(self, batch:Sample, n:int):
-        rng = np.random.default_rng((self.current_epoch, n)) # a resumed run draws the same
+        rng = np.random.default_rng((self.recipe.seed, self.current_epoch, n)) # a resumed run draws the same
         if rng.random() < self.recipe.half_size: batch = shrink(batch, [n//2 for n in batch.flow.shape[-2:]])
-        loss, _ = self.loss(batch, int(rng.choice(self.recipe.segments)))
+        loss, _ = self.loss(batch, min(int(rng.choice(self.recipe.segments)), self.network.max_segments))
         self.log('train/loss', loss, prog_bar=True)
         return loss
 
@@ -172,10 +179,9 @@ class Segmenter(pl.LightningModule):
 
 def shrink(batch:Sample, size) -> Sample: # size: (h,w)
     'The batch at a smaller size, the vectors as long as before: flow by averages, labels by the nearest.'
-    flow, labels = batch
-    if tuple(flow.shape[-2:]) == tuple(size): return batch
-    small = F.adaptive_avg_pool3d(flow, (flow.shape[2], *size))
-    return Sample(small, F.interpolate(labels, tuple(size), mode='nearest-exact'))
+    if tuple(batch.flow.shape[-2:]) == tuple(size): return batch
+    small = lambda flow: F.adaptive_avg_pool3d(flow, (flow.shape[2], *size))
+    return Sample(small(batch.flow), F.interpolate(batch.labels, tuple(size), mode='nearest-exact'), small(batch.input))
 
 def _from_dict(cls, values): # lists come back from JSON and checkpoints where tuples went in
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
@@ -187,8 +193,13 @@ def foreground_iou(labels:Tensor, truth:Tensor) -> Tensor: # (B,T,H,W) each -> (
     both, either = (fore & true).flatten(1).sum(1), (fore | true).flatten(1).sum(1)
     return torch.where(either > 0, both/either.clamp_min(1), 1.)
 
-# %% ../nbs/60_segmenter.ipynb #aad57cf8
+# %% ../nbs/60_segmenter.ipynb #0a634bad
 WEIGHTS = {'default': 'lean.safetensors'} # name -> file in the package
+
+def versions() -> dict:
+    'Versions of what a result depends on: name -> version.'
+    return dict(python=platform.python_version(), ltseg=__version__, torch=torch.__version__, numpy=np.__version__,
+                opencv=cv2.__version__)
 
 def save_weights(segmenter:Segmenter, path, # .safetensors
                  about:dict|None=None): # provenance: strings, such as versions, seeds, scores
@@ -209,7 +220,7 @@ def load_weights(path) -> 'Segmenter':
         raise InputError(path, 'weights written by ltseg', f'{type(e).__name__}: {str(e)[:200]}') from e
     return segmenter.eval()
 
-# %% ../nbs/60_segmenter.ipynb #63fcab6a
+# %% ../nbs/60_segmenter.ipynb #cd2219af
 def _load_checkpoint(path):
     try: return Segmenter.load_from_checkpoint(path, map_location='cpu', weights_only=True).eval()
     except Exception as e: # whatever torch makes of a damaged or foreign file
@@ -224,9 +235,8 @@ def weights_path(name_or_path:str) -> Path:
     if path.suffix in LOADERS and path.is_file(): return path
     raise InputError('weights', f'one of {", ".join(WEIGHTS)}, or a .safetensors or .ckpt file', f'{name_or_path!r}')
 
-def _from_pretrained(cls, name_or_path:str='default') -> Segmenter: # a name of WEIGHTS, or a file
+@patch(cls_method=True)
+def from_pretrained(cls:Segmenter, name_or_path:str='default') -> Segmenter: # a name of WEIGHTS, or a file
     'The segmenter with these weights, ready to segment.'
     path = weights_path(str(name_or_path))
     return LOADERS[path.suffix](path)
-
-Segmenter.from_pretrained = classmethod(_from_pretrained)

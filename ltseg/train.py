@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['TrainSettings', 'build_data', 'build_segmenter', 'read_metrics', 'train']
 
-# %% ../nbs/70_train.ipynb #ba346720
-import json, logging, platform, sys
+# %% ../nbs/70_train.ipynb #cf95bc84
+import json, math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -18,15 +17,16 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
+from torch.utils.data import Subset
 
 from .data import Shard, VolumeData, Windows, cache_flows
-from .files import InputError, atomic_path, choose, list_files
+from .files import InputError, atomic_path, choose
 from .network import CONFIGS
-from .segmenter import RECIPES, Recipe, Segmenter, save_weights
+from .segmenter import RECIPES, Segmenter, save_weights, versions
 from .synthetic import PhotoTextures, SceneMaker, make_shard, random_texture
 from .video import FLOW_ESTIMATORS
 
-# %% ../nbs/70_train.ipynb #3d4d1571
+# %% ../nbs/70_train.ipynb #f835878f
 @dataclass
 class TrainSettings:
     'Everything that a training run depends on.'
@@ -40,12 +40,12 @@ class TrainSettings:
     size: tuple = (128, 224)     # of the volumes, height and width
     length: int = 9              # of the volumes, in flows
     network: str = 'lean'        # of CONFIGS
-    recipe: str = 'synthetic'    # of RECIPES
+    recipe: str|None = None      # of RECIPES; None: 'ltms' for that network, else 'synthetic'
     supervised: float|None = None # weight of the loss with truth; None: the recipe's
     unsupervised: float|None = None # weight of the loss without truth; None: the recipe's
     lr: float|None = None        # learning rate; None: the recipe's
     init: str|None = None        # weights to start from: a name or a file; None: random
-    steps: int = 2000            # of the optimiser
+    steps: int = 2000            # of the optimiser, in whole epochs (rounded up)
     batch_size: int = 4
     epoch_steps: int = 100       # steps from one validation to the next
     val: int = 48                # validation volumes kept back from each source
@@ -55,11 +55,19 @@ class TrainSettings:
     precision: str = '32-true'   # Lightning's: 32-true, bf16-mixed, 16-mixed
     wandb: bool = False          # also log to Weights & Biases (offline: WANDB_MODE=offline)
 
-# %% ../nbs/70_train.ipynb #b15e3eaf
-def _split(dataset, val): # the last `val` items (at most a fifth) are for validation
-    n = max(1, min(val, len(dataset)//5)) if val else 0
+    def __post_init__(self):
+        if self.recipe is None: self.recipe = 'ltms' if self.network == 'ltms' else 'synthetic'
+        for name, least in dict(steps=1, batch_size=1, epoch_steps=1, val=1, length=1, workers=0).items():
+            if getattr(self, name) < least: raise InputError(name, f'at least {least}', str(getattr(self, name)))
+        if min(self.size) < 32: raise InputError('size', 'at least 32x32', 'x'.join(map(str, self.size)))
+        self.epoch_steps = min(self.epoch_steps, self.steps)
+
+# %% ../nbs/70_train.ipynb #2d028723
+def _split(dataset, val, gap=0): # the last `val` items (at most a fifth) are for validation
+    n = min(val, len(dataset)//5)
+    if not n: raise InputError('training data', 'five volumes or windows in each source', str(len(dataset)))
     cut = len(dataset) - n
-    return torch.utils.data.Subset(dataset, range(cut)), torch.utils.data.Subset(dataset, range(cut, len(dataset)))
+    return Subset(dataset, range(max(1, cut - gap))), Subset(dataset, range(cut, len(dataset)))
 
 def build_data(s:TrainSettings) -> VolumeData:
     'Render, estimate and open what `s` asks for.'
@@ -72,19 +80,22 @@ def build_data(s:TrainSettings) -> VolumeData:
             make_shard(own, SceneMaker(estimator, s.length, tuple(s.size), textures=textures), s.synthetic, s.seed)
         shards.append(str(own))
     train, val = zip(*[_split(Shard(f), s.val) for f in shards]) if shards else ((), ())
-    weights = [(1 - s.real_share if s.videos else 1.)/len(train)]*len(train)
+    weights = [(1 - s.real_share if s.videos else 1.)/len(train) for _ in train]
     if s.videos:
         files = cache_flows(s.videos, Path(s.out)/'flows', estimator, tuple(s.size))
-        real, kept = _split(Windows(files, s.length), s.val)
+        windows = Windows(files, s.length)
+        real, kept = _split(windows, s.val, gap=-(-s.length//windows.stride))
         train, val, weights = (*train, real), (*val, kept), [*weights, s.real_share if shards else 1.]
     if not train: raise InputError('training data', 'shards, synthetic volumes or videos', 'none of them')
     return VolumeData(train, val, weights, s.batch_size, s.batch_size*s.epoch_steps, seed=s.seed, workers=s.workers)
 
-# %% ../nbs/70_train.ipynb #59d9fbe9
+# %% ../nbs/70_train.ipynb #e2eb6c66
 def build_segmenter(s:TrainSettings) -> Segmenter:
     'The segmenter to train: fresh, or from the weights of `s.init` under the recipe of `s`.'
     changes = {k: getattr(s, k) for k in ('supervised', 'unsupervised', 'lr') if getattr(s, k) is not None}
-    recipe = replace(choose(RECIPES, s.recipe, 'recipe'), **changes)
+    recipe = replace(choose(RECIPES, s.recipe, 'recipe'), seed=s.seed, **changes)
+    if s.videos and not recipe.unsupervised:
+        raise InputError('unsupervised', 'a weight above 0 for videos, which have no labels', '0')
     pl.seed_everything(s.seed, workers=True, verbose=False)
     if s.init is None: return Segmenter(asdict(choose(CONFIGS, s.network, 'network')), asdict(recipe))
     start = Segmenter.from_pretrained(s.init)
@@ -92,13 +103,10 @@ def build_segmenter(s:TrainSettings) -> Segmenter:
     segmenter.load_state_dict(start.state_dict())
     return segmenter
 
-def _versions():
-    names = 'ltseg torch pytorch_lightning numpy opencv-contrib-python-headless'.split()
-    return {'python': platform.python_version()} | {n: version(n) for n in names}
-
 def _loggers(s):
-    out = [CSVLogger(s.out, name='logs')] # a new version at each start: nothing is overwritten
-    return out + [WandbLogger(project='ltseg', save_dir=s.out)] if s.wandb else out
+    out = [CSVLogger(s.out, name='logs', flush_logs_every_n_steps=1)] # a new version at each start
+    if s.wandb: out.append(WandbLogger(project='ltseg', save_dir=s.out, config=asdict(s)))
+    return out
 
 def read_metrics(out) -> pd.DataFrame: # the folder of a run
     'What a run has logged, over all its starts; steps that were repeated after a kill count once.'
@@ -113,29 +121,49 @@ class _WholeCheckpoints(TorchCheckpointIO):
         with atomic_path(path) as tmp: super().save_checkpoint(checkpoint, tmp, storage_options)
 
 def _checkpoints(out):
-    keep = dict(dirpath=out, enable_version_counter=False, save_on_train_epoch_end=False)
-    return [ModelCheckpoint(filename='best', monitor='val/loss', **keep), ModelCheckpoint(filename='last', **keep)]
+    keep = dict(dirpath=out, enable_version_counter=False)
+    return [ModelCheckpoint(filename='best', monitor='val/loss', save_on_train_epoch_end=False, **keep),
+            ModelCheckpoint(filename='last', save_on_train_epoch_end=True, **keep)]
 
-# %% ../nbs/70_train.ipynb #10de71d8
+# %% ../nbs/70_train.ipynb #798396f7
+_MAY_CHANGE = {'steps', 'workers', 'accelerator', 'precision', 'wandb'}
+
+def _claim(s, resume): # write settings.json, or check that it tells of the same run
+    path, mine = Path(s.out)/'settings.json', json.loads(json.dumps(asdict(s))) # tuples as JSON has them
+    if path.exists():
+        if not resume: raise InputError(s.out, 'a new folder (or --resume)', 'a training run')
+        before = json.loads(path.read_text())['settings']
+        other = [k for k in mine if mine[k] != before.get(k) and k not in _MAY_CHANGE | {'out'}]
+        if other: raise InputError(path, ', '.join(f'{k}={before.get(k)}' for k in other) + ' as this run began',
+                                   ', '.join(f'{k}={mine[k]}' for k in other))
+    with atomic_path(path) as tmp: tmp.write_text(json.dumps(dict(settings=mine, versions=versions()), indent=1))
+
+# %% ../nbs/70_train.ipynb #a3066cf8
+def _about(s, best):
+    kept = {k: v for k, v in asdict(s).items() if k not in ('out', 'shards', 'textures', 'videos', 'init')}
+    counts = {k: len(getattr(s, k)) for k in ('shards', 'textures', 'videos')}
+    return dict(settings=kept, sources=counts, fresh=s.init is None, versions=versions(),
+                validation_loss=float(best.best_model_score), step=_step(best.best_model_path))
+
+def _step(path): return torch.load(path, map_location='cpu', weights_only=True)['global_step']
+
+# %% ../nbs/70_train.ipynb #be397e06
+def _trainer(s, callbacks, progress):
+    bar = [TQDMProgressBar(refresh_rate=10)] if progress else []
+    return pl.Trainer(max_epochs=math.ceil(s.steps/s.epoch_steps), accelerator=s.accelerator, devices=1, precision=s.precision,
+                      logger=_loggers(s), callbacks=[*callbacks, *bar], plugins=[_WholeCheckpoints()],
+                      gradient_clip_val=5., reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0,
+                      log_every_n_steps=min(20, s.epoch_steps), enable_progress_bar=progress, enable_model_summary=False)
+
 def train(s:TrainSettings,
           resume:bool=False, # go on from the last checkpoint in `s.out`, if there is one
           progress:bool=True) -> Path: # of the finished weights
     'Train as `s` says; returns the path of `weights.safetensors`, those of the best validation loss.'
-    out = Path(s.out)
-    last = out/'last.ckpt'
-    if last.exists() and not resume: raise InputError(out, 'a new folder (or --resume)', 'the checkpoints of a run')
-    out.mkdir(parents=True, exist_ok=True)
-    data, segmenter = build_data(s), build_segmenter(s)
-    with atomic_path(out/'settings.json') as tmp:
-        tmp.write_text(json.dumps(dict(settings=asdict(s), recipe=asdict(segmenter.recipe), versions=_versions()), indent=1))
-    best, latest = _checkpoints(out)
-    trainer = pl.Trainer(max_steps=s.steps, accelerator=s.accelerator, precision=s.precision, logger=_loggers(s),
-                         callbacks=[best, latest] + ([TQDMProgressBar(refresh_rate=10)] if progress else []),
-                         plugins=[_WholeCheckpoints()], enable_progress_bar=progress, enable_model_summary=False, gradient_clip_val=5.,
-                         reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0, log_every_n_steps=min(20, s.epoch_steps))
+    segmenter = build_segmenter(s) # names fail early
+    _claim(s, resume)
+    data, last = build_data(s), Path(s.out)/'last.ckpt'
+    best, latest = _checkpoints(s.out)
+    trainer = _trainer(s, [best, latest], progress)
     trainer.fit(segmenter, data, ckpt_path=str(last) if resume and last.exists() else None, weights_only=True)
-    scores = {k: f'{v:.4f}' for k, v in trainer.callback_metrics.items()}
-    finished = Segmenter.from_pretrained(best.best_model_path) if best.best_model_path else segmenter
-    save_weights(finished, out/'weights.safetensors',
-                 {'settings': asdict(s), 'versions': _versions(), 'last epoch': scores, 'steps': trainer.global_step})
-    return out/'weights.safetensors'
+    save_weights(Segmenter.from_pretrained(best.best_model_path), Path(s.out)/'weights.safetensors', _about(s, best))
+    return Path(s.out)/'weights.safetensors'
