@@ -11,15 +11,17 @@ from pathlib import Path
 
 from .files import InputError, check_folder
 
-# %% ../nbs/90_cli.ipynb #f1c267eb
+# %% ../nbs/90_cli.ipynb #2bcd83cd
 class _Help(argparse.ArgumentDefaultsHelpFormatter): # defaults, where there is something to tell
     def _get_help_string(self, action):
-        return action.help if action.default in (None, False, ()) else super()._get_help_string(action)
+        return (action.help if action.default in (None, False, ())
+                else super()._get_help_string(action))
 
 class _Parser(argparse.ArgumentParser):
     'No abbreviations; what is unknown is answered with the nearest valid word.'
     def __init__(self, prog=None, description=None):
-        super().__init__(prog=prog, description=description, allow_abbrev=False, formatter_class=_Help)
+        super().__init__(prog=prog, description=description, allow_abbrev=False,
+                         formatter_class=_Help)
 
     def parse_args(self, args=None, namespace=None):
         values, unknown = self.parse_known_args(args, namespace)
@@ -29,101 +31,140 @@ class _Parser(argparse.ArgumentParser):
     def _reject(self, unknown, values):
         parser = getattr(values, 'parser', self)
         word = next((u for u in unknown if u.startswith('-')), unknown[0]).split('=')[0]
-        kind, options = ('option', parser._option_string_actions) if word.startswith('-') else ('argument', ())
+        kind, options = (('option', parser._option_string_actions) if word.startswith('-')
+                         else ('argument', ()))
         parser.error(f'unknown {kind} {word}' + _nearest(word, options))
 
     def _check_value(self, action, value): # argparse lists the choices; we also name the nearest
         try: super()._check_value(action, value)
-        except argparse.ArgumentError as e: raise argparse.ArgumentError(None, e.message + _nearest(value, action.choices)) from e
+        except argparse.ArgumentError as e:
+            raise argparse.ArgumentError(None, e.message + _nearest(value, action.choices)) from e
 
 def _nearest(word, options):
     near = difflib.get_close_matches(str(word), list(options), n=1, cutoff=.4)
     return f'; did you mean {near[0]}?' if near else ''
 
-# %% ../nbs/90_cli.ipynb #f5bb3dc5
-_FLOWS, _METHODS, _NETWORKS, _RECIPES = ('dis', 'dis-fast', 'deepflow', 'raft'), ('network', 'em'), ('lean', 'ltms'), ('synthetic', 'ltms')
+# %% ../nbs/90_cli.ipynb #01dcb705
+_FLOWS, _METHODS, _NETWORKS, _RECIPES = (
+    ('dis', 'dis-fast', 'deepflow', 'raft'), ('network', 'em'), ('lean', 'ltms'),
+    ('synthetic', 'ltms'))
 
 def _size(text): # '128x224' -> (128, 224)
     try: h, w = map(int, text.lower().split('x'))
-    except ValueError: raise argparse.ArgumentTypeError(f'expected HEIGHTxWIDTH such as 128x224, found {text!r}')
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'expected HEIGHTxWIDTH such as 128x224, found {text!r}')
     return h, w
 
 def _add_segment_options(p):
     p.add_argument('-K', type=int, default=4, metavar='N', help='segments at most')
-    p.add_argument('--method', choices=_METHODS, default='network', help='network, or classical EM without weights')
-    p.add_argument('--weights', default='default', help='of the network: a name, or a .safetensors or .ckpt file')
-    p.add_argument('--flow', choices=_FLOWS, default='dis', help='flow estimator for frames; deepflow is much better '
-                   'and takes about a second a frame, raft needs torchvision')
-    p.add_argument('--flow-weights', metavar='FILE', help="weights for --flow raft; default: torchvision's download")
-    p.add_argument('--motion-model', default='QuadraticFull_fk3', metavar='NAME', help='motion of a segment: space, and _fkN for '
-                   'a spline with a control point every N frames')
-    p.add_argument('--size', type=_size, metavar='HxW', help='working size; default: about 128x224 in the shape of the input')
-    p.add_argument('--device', help='for the network, such as cpu or cuda; default: a GPU if there is one')
+    p.add_argument('--method', choices=_METHODS, default='network',
+                   help='network, or classical EM without weights')
+    p.add_argument('--weights', default='default',
+                   help='of the network: a name, or a .safetensors or .ckpt file')
+    p.add_argument('--flow', choices=_FLOWS, default='dis',
+                   help='flow estimator for frames; deepflow is much better and takes about a '
+                        'second a frame, raft needs torchvision')
+    p.add_argument('--flow-weights', metavar='FILE',
+                   help="weights for --flow raft; default: torchvision's download")
+    p.add_argument('--motion-model', default='QuadraticFull_fk3', metavar='NAME',
+                   help='motion of a segment: space, and _fkN for a spline with a control point '
+                        'every N frames')
+    p.add_argument('--size', type=_size, metavar='HxW',
+                   help='working size; default: about 128x224 in the shape of the input')
+    p.add_argument('--device',
+                   help='for the network, such as cpu or cuda; default: a GPU if there is one')
 
-# %% ../nbs/90_cli.ipynb #8e4464b0
+# %% ../nbs/90_cli.ipynb #6f49c7e1
 def build_parser() -> argparse.ArgumentParser:
     'The parser of `ltseg`: a sub-parser for each word.'
-    parser = _Parser(prog='ltseg', description='Segment a video into the parts that move coherently.')
+    parser = _Parser(prog='ltseg',
+                     description='Segment a video into the parts that move coherently.')
     words = parser.add_subparsers(metavar='WORD', required=True)
 
-    p = words.add_parser('segment', help='a video in, its motion segments out', description='Segment a video. OUT gets palette '
-                         'PNGs (labels/), overlay.mp4, contact_sheet.png, segments.json and settings.json.')
-    p.add_argument('input', metavar='INPUT', help='video file, folder of frames, folder of flow files, or .npy/.npz flow volume')
+    p = words.add_parser('segment', help='a video in, its motion segments out',
+                         description='Segment a video. OUT gets palette PNGs (labels/), '
+                         'overlay.mp4, contact_sheet.png, segments.json and settings.json.')
+    p.add_argument('input', metavar='INPUT', help='video file, folder of frames, folder of flow '
+                                                  'files, or .npy/.npz flow volume')
     p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results')
     _add_segment_options(p)
-    p.add_argument('--bad-flow', choices=('error', 'zero'), default='error', help='what to do with NaN and Inf in flow')
-    p.add_argument('--fps', type=float, help='frames a second; default: what the input says, else 25')
+    p.add_argument('--bad-flow', choices=('error', 'zero'), default='error',
+                   help='what to do with NaN and Inf in flow')
+    p.add_argument('--fps', type=float,
+                   help='frames a second; default: what the input says, else 25')
     p.add_argument('--overwrite', action='store_true', help='replace an earlier result in OUT')
     p.set_defaults(run=_segment, parser=p)
 
-    p = words.add_parser('demo', help='render a clip, segment it, compare with the truth', description='Render a short clip of three '
-                         'moving things, estimate its flow, segment it, and print the IoU with the truth.')
-    p.add_argument('-o', '--out', default='ltseg-demo', metavar='OUT', help='folder for the results, replaced if it is an earlier one')
+    p = words.add_parser('demo', help='render a clip, segment it, compare with the truth',
+                         description='Render a short clip of three moving things, estimate its '
+                         'flow, segment it, and print the IoU with the truth.')
+    p.add_argument('-o', '--out', default='ltseg-demo', metavar='OUT',
+                   help='folder for the results, replaced if it is an earlier one')
     _add_segment_options(p)
     p.set_defaults(run=_demo, parser=p)
 
     _add_train(words)
     return parser
 
-# %% ../nbs/90_cli.ipynb #8eb893cd
+# %% ../nbs/90_cli.ipynb #537817ca
 def _add_train(words):
-    p = words.add_parser('train', help='train a network, headless and resumable', description='Train a network on synthetic volumes (with '
-                         'their truth) and on videos (without any). OUT gets settings.json, logs/version_0/metrics.csv, checkpoints and weights.safetensors.')
+    p = words.add_parser('train', help='train a network, headless and resumable',
+                         description='Train a network on synthetic volumes (with their truth) and '
+                         'on videos (without any). OUT gets settings.json, '
+                         'logs/version_0/metrics.csv, checkpoints and weights.safetensors.')
     p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder of the run')
-    p.add_argument('--shards', nargs='+', default=(), metavar='DIR', help='synthetic shards that are there already')
-    p.add_argument('--synthetic', type=int, default=0, metavar='N', help='volumes to render into OUT/shard')
-    p.add_argument('--textures', nargs='+', default=(), metavar='DIR', help='folders of pictures for the textures of rendered scenes')
-    p.add_argument('--videos', nargs='+', default=(), metavar='PATH', help='videos or folders of frames, without labels')
-    p.add_argument('--real-share', type=float, default=.5, metavar='P', help='of the samples, how many come from the videos')
+    p.add_argument('--shards', nargs='+', default=(), metavar='DIR',
+                   help='synthetic shards that are there already')
+    p.add_argument('--synthetic', type=int, default=0, metavar='N',
+                   help='volumes to render into OUT/shard')
+    p.add_argument('--textures', nargs='+', default=(), metavar='DIR',
+                   help='folders of pictures for the textures of rendered scenes')
+    p.add_argument('--videos', nargs='+', default=(), metavar='PATH',
+                   help='videos or folders of frames, without labels')
+    p.add_argument('--real-share', type=float, default=.5, metavar='P',
+                   help='of the samples, how many come from the videos')
     p.add_argument('--flow', choices=_FLOWS, default='dis', help='flow estimator')
-    p.add_argument('--size', type=_size, default=(128, 224), metavar='HxW', help='of the training volumes')
-    p.add_argument('--length', type=int, default=9, metavar='T', help='of the training volumes, in flows')
-    p.add_argument('--network', choices=_NETWORKS, default='lean', help='architecture; ltms is the published one')
-    p.add_argument('--recipe', choices=_RECIPES, help='losses and schedule: synthetic truth, or ltms, the published one '
-                   'without truth; default: ltms for that network, else synthetic')
-    for name, what in dict(supervised='weight of the loss with truth', unsupervised='weight of the loss without truth', lr='learning rate').items():
+    p.add_argument('--size', type=_size, default=(128, 224), metavar='HxW',
+                   help='of the training volumes')
+    p.add_argument('--length', type=int, default=9, metavar='T',
+                   help='of the training volumes, in flows')
+    p.add_argument('--network', choices=_NETWORKS, default='lean',
+                   help='architecture; ltms is the published one')
+    p.add_argument('--recipe', choices=_RECIPES,
+                   help='losses and schedule: synthetic truth, or ltms, the published one '
+                        'without truth; default: ltms for that network, else synthetic')
+    for name, what in dict(supervised='weight of the loss with truth',
+                           unsupervised='weight of the loss without truth',
+                           lr='learning rate').items():
         p.add_argument(f'--{name}', type=float, metavar='X', help=what + "; default: the recipe's")
     p.add_argument('--init', metavar='WEIGHTS', help='start from these weights: a name, or a file')
-    for name, default, what in [('steps', 2000, 'of the optimiser, rounded up to whole epochs'), ('batch-size', 4, 'volumes a step'), ('epoch-steps', 100, 'steps from one '
-                                'validation to the next'), ('val', 48, 'volumes of each source kept for validation'), ('seed', 123, 'of everything '
-                                'random'), ('workers', 0, 'processes that load samples')]:
+    for name, default, what in [('steps', 2000, 'of the optimiser, rounded up to whole epochs'),
+                                ('batch-size', 4, 'volumes a step'),
+                                ('epoch-steps', 100, 'steps from one validation to the next'),
+                                ('val', 48, 'volumes of each source kept for validation'),
+                                ('seed', 123, 'of everything random'),
+                                ('workers', 0, 'processes that load samples')]:
         p.add_argument(f'--{name}', type=int, default=default, metavar='N', help=what)
-    p.add_argument('--accelerator', choices=('auto', 'cpu', 'gpu', 'mps'), default='auto', help='where to train')
-    p.add_argument('--precision', choices=('32-true', 'bf16-mixed', '16-mixed'), default='32-true', help='of the arithmetic')
-    p.add_argument('--wandb', action='store_true', help='log to Weights & Biases, too (offline: WANDB_MODE=offline)')
+    p.add_argument('--accelerator', choices=('auto', 'cpu', 'gpu', 'mps'), default='auto',
+                   help='where to train')
+    p.add_argument('--precision', choices=('32-true', 'bf16-mixed', '16-mixed'), default='32-true',
+                   help='of the arithmetic')
+    p.add_argument('--wandb', action='store_true',
+                   help='log to Weights & Biases, too (offline: WANDB_MODE=offline)')
     p.add_argument('--resume', action='store_true', help='go on from the last checkpoint in OUT')
     p.set_defaults(run=_train, parser=p)
 
-# %% ../nbs/90_cli.ipynb #0aef06d8
+# %% ../nbs/90_cli.ipynb #8709c835
 def _estimator(args): # a name, or the one estimator that takes weights
     if args.flow_weights is None: return args.flow
-    if args.flow != 'raft': raise InputError('--flow-weights', '--flow raft with it', f'--flow {args.flow}')
+    if args.flow != 'raft':
+        raise InputError('--flow-weights', '--flow raft with it', f'--flow {args.flow}')
     from ltseg.video import RAFT
     return RAFT(args.flow_weights)
 
 def _segment_arguments(args):
-    return dict(K=args.K, method=args.method, weights=args.weights, flow=_estimator(args), motion_model=args.motion_model,
-                size=args.size, device=args.device)
+    return dict(K=args.K, method=args.method, weights=args.weights, flow=_estimator(args),
+                motion_model=args.motion_model, size=args.size, device=args.device)
 
 def _summary(result, out):
     times = ', '.join(f'{stage} {s:.1f} s' for stage, s in result.seconds.items())
@@ -132,10 +173,11 @@ def _summary(result, out):
 def _segment(args):
     check_folder(args.out, 'segments.json', args.overwrite) # before minutes of work, not after them
     from ltseg.inference import segment
-    result = segment(args.input, **_segment_arguments(args), bad_flow=args.bad_flow, fps=args.fps, progress=True)
+    result = segment(args.input, **_segment_arguments(args), bad_flow=args.bad_flow, fps=args.fps,
+                     progress=True)
     return _summary(result, result.save(args.out, args.overwrite, progress=True))
 
-# %% ../nbs/90_cli.ipynb #40b7fab6
+# %% ../nbs/90_cli.ipynb #f809bd49
 def _demo(args):
     check_folder(args.out, 'segments.json', overwrite=True)
     import tempfile
@@ -150,7 +192,8 @@ def _demo(args):
         result = segment(clip, **_segment_arguments(args), progress=True)
         out = result.save(args.out, overwrite=True, progress=True)
     found = match_segments(result.labels, scene.labels[:-1])
-    each = ', '.join(f'{"background" if k == 0 else f"object {k}"} {iou:.2f}' for k, (_, iou) in found.items())
+    each = ', '.join(f'{"background" if k == 0 else f"object {k}"} {iou:.2f}'
+                     for k, (_, iou) in found.items())
     mean = sum(iou for _, iou in found.values()) / len(found)
     return f'{_summary(result, out)}\nIoU with the truth: {each}; mean {mean:.2f}'
 
@@ -160,11 +203,12 @@ def _train(args):
     values = {k: v for k, v in vars(args).items() if k not in ('run', 'parser', 'resume')}
     return f'weights → {train(TrainSettings(**values), resume=args.resume)}'
 
-# %% ../nbs/90_cli.ipynb #8a313384
+# %% ../nbs/90_cli.ipynb #a4611c92
 def main(argv=None) -> int: # argv: the words after `ltseg`; None: those of the process
     'The program `ltseg`; returns its exit status.'
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
-    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE') # waiting threads that spin cost a busy machine most of its speed
+    # waiting threads that spin cost a busy machine most of its speed
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     args = build_parser().parse_args(argv)
     try: summary = args.run(args)
     except (InputError, ImportError, OSError) as e:

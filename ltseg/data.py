@@ -22,42 +22,48 @@ from tqdm.auto import tqdm
 from .files import InputError, atomic_path
 from .video import FlowEstimator, estimate_flow, open_frames
 
-# %% ../nbs/55_data.ipynb #27a99aff
+# %% ../nbs/55_data.ipynb #8dce0682
 VOID = 255 # label of a pixel about which nothing is known
 
 class Sample(NamedTuple):
     'A volume for training; batches have the same fields with B in front.'
     flow: Tensor   # (2,T,H,W) float32, pixels: what the motion models must explain
     labels: Tensor # (T,H,W) uint8, 0: background, VOID: unknown
-    input: Tensor  # (2,T,H,W) float32, pixels: what the network sees, the same flow unless perturbed
+    input: Tensor  # (2,T,H,W) float32, pixels: what the network sees, the flow unless perturbed
 
 def sample(flow:Tensor, labels:Tensor) -> Sample:
     'A sample whose network sees the flow as it is.'
     return Sample(flow, labels, flow)
 
-# %% ../nbs/55_data.ipynb #a823e7cb
+# %% ../nbs/55_data.ipynb #339a54d3
 class Shard(Dataset):
     'The volumes of a shard made by `make_shard`.'
     def __init__(self, folder, # with flow.npy and labels.npy
                  first:int=0, last:int|None=None): # the part to use, as in a slice
         for n in ('flow.npy', 'labels.npy'):
-            if not (Path(folder)/n).is_file(): raise InputError(folder, 'a shard (flow.npy and labels.npy)', f'no {n}')
-        self.flow, self.labels = (np.load(Path(folder)/n, mmap_mode='r')[first:last] for n in ('flow.npy', 'labels.npy'))
+            if not (Path(folder)/n).is_file():
+                raise InputError(folder, 'a shard (flow.npy and labels.npy)', f'no {n}')
+        self.flow, self.labels = (np.load(Path(folder)/n, mmap_mode='r')[first:last]
+                                  for n in ('flow.npy', 'labels.npy'))
         if len(self.flow) != len(self.labels):
-            raise InputError(folder, 'as many volumes as labels', f'{len(self.flow)} and {len(self.labels)}')
+            raise InputError(folder, 'as many volumes as labels',
+                             f'{len(self.flow)} and {len(self.labels)}')
 
     def __len__(self): return len(self.flow)
     def __getitem__(self, n):
-        return sample(torch.from_numpy(self.flow[n].astype(np.float32)), torch.from_numpy(self.labels[n].copy()))
+        return sample(torch.from_numpy(self.flow[n].astype(np.float32)),
+                      torch.from_numpy(self.labels[n].copy()))
 
-# %% ../nbs/55_data.ipynb #1589236b
+# %% ../nbs/55_data.ipynb #07ac0f03
 def cache_flows(videos:Sequence, # video files or folders of frames
                 cache, # folder for one .npy file a video; those that are there are kept
                 estimator:FlowEstimator,
                 size=(128, 224)) -> list[Path]: # of the flow, (h, w)
-    'Estimate the flow of `videos` and store it as (2,T,h,w) float16, pixels of (h,w); returns the files.'
+    ('Estimate the flow of `videos` and store it as (2,T,h,w) float16, pixels '
+     'of (h,w); returns the files.')
     files = [Path(cache)/f'{Path(v).stem}.npy' for v in videos]
-    if len(set(files)) < len(files): raise InputError(cache, 'videos of different names', 'the same name twice')
+    if len(set(files)) < len(files):
+        raise InputError(cache, 'videos of different names', 'the same name twice')
     for video, file in zip(tqdm(videos, desc='flow of videos', mininterval=5), files):
         if file.exists(): continue
         flow = estimate_flow(open_frames(video), estimator, size=size, rescale=True, progress=False)
@@ -72,7 +78,8 @@ class Windows(Dataset):
         self.volumes = [np.load(f, mmap_mode='r') for f in files]
         self.where = [(v, t) for v, volume in enumerate(self.volumes)
                       for t in range(0, volume.shape[1] - length + 1, stride)]
-        if not self.where: raise InputError('flows for training', f'a video of more than {length} frames', 'none')
+        if not self.where:
+            raise InputError('flows for training', f'a video of more than {length} frames', 'none')
 
     def __len__(self): return len(self.where)
     def __getitem__(self, n):
@@ -80,16 +87,21 @@ class Windows(Dataset):
         flow = torch.from_numpy(self.volumes[v][:, t:t+self.length].astype(np.float32))
         return sample(flow, torch.full_like(flow[0], VOID, dtype=torch.uint8))
 
-# %% ../nbs/55_data.ipynb #356c7a03
+# %% ../nbs/55_data.ipynb #c56693bf
 def flip(s:Sample, rng) -> Sample:
-    'Mirrored left to right or (rarely: there is gravity) upside down, the vectors with the picture.'
+    ('Mirrored left to right or (rarely: there is gravity) upside down, the '
+     'vectors with the picture.')
     flow, labels = s.flow, s.labels
-    if rng.random() < .5: flow, labels = flow.flip(-1) * torch.tensor([-1., 1.]).view(2, 1, 1, 1), labels.flip(-1)
-    if rng.random() < .1: flow, labels = flow.flip(-2) * torch.tensor([1., -1.]).view(2, 1, 1, 1), labels.flip(-2)
+    if rng.random() < .5:
+        flow, labels = flow.flip(-1) * torch.tensor([-1., 1.]).view(2, 1, 1, 1), labels.flip(-1)
+    if rng.random() < .1:
+        flow, labels = flow.flip(-2) * torch.tensor([1., -1.]).view(2, 1, 1, 1), labels.flip(-2)
     return sample(flow, labels)
 
-# %% ../nbs/55_data.ipynb #d16b5168
-def zoom(s:Sample, rng, smallest=.6) -> Sample: # smallest: side of the part, as a share of the frame's
+# %% ../nbs/55_data.ipynb #ff3d1763
+def zoom(s:Sample, rng,
+         smallest=.6, # side of the part, as a share of the frame's
+        ) -> Sample:
     'A random part of the frame, enlarged to the frame.'
     flow, labels = s.flow, s.labels
     H, W = flow.shape[-2:]
@@ -100,15 +112,16 @@ def zoom(s:Sample, rng, smallest=.6) -> Sample: # smallest: side of the part, as
     flow = F.interpolate(flow[:, *cut], (H, W), mode='bilinear', align_corners=False)
     return sample(flow, F.interpolate(labels[cut][None], (H, W), mode='nearest-exact')[0])
 
-# %% ../nbs/55_data.ipynb #2ed4d232
+# %% ../nbs/55_data.ipynb #ac9bdbce
 def global_motion(s:Sample, rng, strength=1.) -> Sample: # strength: times the mean magnitude
-    'Adds a random quadratic motion that wavers in time (the released program\'s `globalmotion`, light).'
+    ('Adds a random quadratic motion that wavers in time (the released '
+     'program\'s `globalmotion`, light).')
     flow = s.flow
     _, T, H, W = flow.shape
     i, j = (torch.linspace(-1, 1, n) for n in (H, W))
     i, j = i[:, None].expand(H, W), j[None].expand(H, W)
     monomials = torch.stack([torch.ones_like(i), i, j, i*j, i*i, j*j]) # (6,H,W)
-    theta = torch.from_numpy(rng.uniform(-1, 1, (2, 2, 6)).astype(np.float32)) # at the start, at the end
+    theta = torch.from_numpy(rng.uniform(-1, 1, (2, 2, 6)).astype(np.float32)) # at start, at end
     theta *= torch.tensor([1., .5, .5, .15, .15, .15])
     ramp = torch.linspace(0, 1, T)[:, None, None]
     theta = theta[:, :1]*(1 - ramp[..., 0]) + theta[:, 1:]*ramp[..., 0] # (2,T,6)
@@ -116,9 +129,10 @@ def global_motion(s:Sample, rng, strength=1.) -> Sample: # strength: times the m
     size = flow.abs().mean() * strength * rng.uniform(0, 1)
     return sample(flow + size*motion, s.labels)
 
-# %% ../nbs/55_data.ipynb #ace10c34
+# %% ../nbs/55_data.ipynb #579e0385
 def bad_frames(s:Sample, rng, odds=.1) -> Sample: # odds: of each of the two perturbations
-    'Of the input, one or two consecutive frames become noise of their own mean and variance, or zeros.'
+    ('Of the input, one or two consecutive frames become noise of their own '
+     'mean and variance, or zeros.')
     flow = s.input.clone()
     T = flow.shape[1]
     for kind in ('noise', 'null'):
@@ -130,12 +144,15 @@ def bad_frames(s:Sample, rng, odds=.1) -> Sample: # odds: of each of the two per
         flow[:, t:t+n] = noisy if kind == 'noise' else 0.
     return s._replace(input=flow)
 
-# %% ../nbs/55_data.ipynb #9339cd45
+# %% ../nbs/55_data.ipynb #561e9581
 class Mixture(Dataset):
     'Random draws from several datasets, augmented; item (epoch, n) is always the same.'
-    def __init__(self, sources:Sequence[Dataset], weights:Sequence[float], length:int, # samples an epoch
-                 augment:Sequence[Callable]=(), seed:int=0): # augment: (sample, rng) -> sample, in this order
-        self.sources, self.length, self.augment, self.seed, self.epoch = sources, length, augment, seed, 0
+    def __init__(self, sources:Sequence[Dataset], weights:Sequence[float],
+                 length:int, # samples an epoch
+                 augment:Sequence[Callable]=(), # (sample, rng) -> sample, in this order
+                 seed:int=0):
+        (self.sources, self.length, self.augment, self.seed,
+         self.epoch) = sources, length, augment, seed, 0
         self.odds = np.asarray(weights, float) / np.sum(weights)
 
     def __len__(self): return self.length
@@ -146,7 +163,7 @@ class Mixture(Dataset):
         for f in self.augment: s = f(s, rng)
         return s
 
-# %% ../nbs/55_data.ipynb #a3ee37a2
+# %% ../nbs/55_data.ipynb #4b85a1df
 AUGMENT = (flip, zoom, global_motion, bad_frames)
 
 class VolumeData(pl.LightningDataModule):
@@ -159,7 +176,7 @@ class VolumeData(pl.LightningDataModule):
         self.mixture = Mixture(train, weights or [1.]*len(train), samples_per_epoch, augment, seed)
         self.val, self.batch_size, self.workers = ConcatDataset(val), batch_size, workers
 
-    def train_dataloader(self): # called anew each epoch (Trainer: reload_dataloaders_every_n_epochs=1)
+    def train_dataloader(self): # anew each epoch (Trainer: reload_dataloaders_every_n_epochs=1)
         self.mixture.epoch = self.trainer.current_epoch if self.trainer else 0
         return DataLoader(self.mixture, self.batch_size, num_workers=self.workers, drop_last=True)
 

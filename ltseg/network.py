@@ -36,9 +36,10 @@ def compress(x:Tensor, # any shape
     'sign(x)·log(1 + |x|/scale), finite for a scale of zero.'
     return x.sign() * torch.log1p(x.abs() / scale.clamp_min(1e-6))
 
-# %% ../nbs/40_network.ipynb #1dd34c1a
+# %% ../nbs/40_network.ipynb #4f4349ef
 class FlowAndResidual(nn.Module):
-    'Compressed flow and its residual to the dominant motion of each frame: (B,2,T,H,W) -> (B,4,T,H,W).'
+    ('Compressed flow and its residual to the dominant motion of each frame: '
+     '(B,2,T,H,W) -> (B,4,T,H,W).')
     channels = 4
 
     def __init__(self, rounds:int=6): # of the robust fit
@@ -52,32 +53,37 @@ class FlowAndResidual(nn.Module):
         n = next(n for n in (4, 2, 1) if H % n == W % n == 0 and min(H, W) >= 16*n or n == 1)
         frames = F.avg_pool2d(flow.transpose(1, 2).flatten(0, 1), n) # (B·T,2,h,w)
         h, w = frames.shape[-2:]
-        theta = self.model.fit(frames[:, :, None], frames.new_ones(B*T, 1, 1, h, w), rounds=self.rounds)
+        theta = self.model.fit(frames[:, :, None], frames.new_ones(B*T, 1, 1, h, w),
+                               rounds=self.rounds)
         theta = theta * self._stretch((H, W), (h, w), n).to(theta)
         return self.model.flow(theta, (1, H, W)).view(B, T, 2, H, W).transpose(1, 2)
 
     def _stretch(self, fine, coarse, n):
-        # Both grids call the centres of their outermost pixels ±1; those of the coarse grid lie (n-1)/2 pixels further in
+        # Both grids call the centres of their outermost pixels ±1;
+        # those of the coarse grid lie (n-1)/2 pixels further in
         i, j = ((H - 1)/(n*(h - 1)) for H, h in zip(fine, coarse))
-        return torch.tensor([i*j, i*i, j*j, i, j, 1.]*2) # QuadraticFull: ij, i², j², i, j, 1 for u and for v
+        return torch.tensor([i*j, i*i, j*j, i, j, 1.]*2) # of QuadraticFull, for u and for v
 
     @torch.no_grad()
     def forward(self, flow:Tensor) -> Tensor:
         size = flow.abs().mean(dim=(1, 3, 4)) # (B,T)
-        scale = size[:, windows(size.shape[1], 9, flow.device)].mean(2)[:, None, :, None, None] # (B,1,T,1,1)
+        # mean of nine frames, (B,1,T,1,1)
+        scale = size[:, windows(size.shape[1], 9, flow.device)].mean(2)[:, None, :, None, None]
         residual = flow - self.dominant(flow)
         # Residuals are what counts and are smaller than the flow, hence their larger gain
         return torch.cat([compress(flow, scale), compress(4*residual, scale)], dim=1)
 
-# %% ../nbs/40_network.ipynb #7be14f98
+# %% ../nbs/40_network.ipynb #b52547ea
 class WindowNorm(nn.Module):
-    'Normalise each channel by the mean and variance of the `window` frames around each frame, (B,C,T,H,W).'
+    ('Normalise each channel by the mean and variance of the `window` frames '
+     'around each frame, (B,C,T,H,W).')
     def __init__(self, window:int=9, eps:float=1e-5):
         super().__init__()
         self.window, self.eps = window, eps
 
     def forward(self, x:Tensor) -> Tensor:
-        T, n, kind, x = x.shape[2], min(self.window, x.shape[2]), x.dtype, x.float() # half precision cancels
+        # in single precision: half precision cancels
+        T, n, kind, x = x.shape[2], min(self.window, x.shape[2]), x.dtype, x.float()
         if n == T: mean, var = _moments(x, (2, 3, 4))
         else:
             m, v = _moments(x, (3, 4)) # (B,C,T,1,1) of each frame
@@ -90,14 +96,15 @@ def _moments(x, dims):
     var, mean = torch.var_mean(x, dim=dims, keepdim=True, correction=0)
     return mean, var
 
-# %% ../nbs/40_network.ipynb #407c8469
+# %% ../nbs/40_network.ipynb #16839958
 class FrameNorm(nn.Module):
     'Normalise each channel of each frame by its own mean and variance, (B,C,T,H,W).'
     def forward(self, x:Tensor) -> Tensor:
         mean, var = _moments(x, (3, 4))
         return (x - mean) * torch.rsqrt(var + 1e-5)
 
-NORMS = dict(window=lambda c: WindowNorm(9), frame=lambda c: FrameNorm(), none=lambda c: nn.Identity(),
+NORMS = dict(window=lambda c: WindowNorm(9), frame=lambda c: FrameNorm(),
+             none=lambda c: nn.Identity(),
              instance=lambda c: WindowNorm(2**31), # the window is the whole clip
              batch=lambda c: nn.BatchNorm3d(c, affine=False))
 
@@ -114,7 +121,7 @@ def match_size(x:Tensor, like:Tensor) -> Tensor:
     if dh: x = torch.cat([x, x[..., -1:, :].expand(*x.shape[:-2], dh, x.shape[-1])], dim=-2)
     return x
 
-# %% ../nbs/40_network.ipynb #84dc9ce9
+# %% ../nbs/40_network.ipynb #5886d979
 class UNet3d(nn.Module):
     'Published 3D U-Net: (B,c_in,T,H,W) -> features (B,C,T,H/4,W/4) and embedding (B,D,T,H,W).'
     def __init__(self,
@@ -127,7 +134,8 @@ class UNet3d(nn.Module):
         self.first = conv_block(c_in, channels[0], norm)
         self.down = nn.ModuleList(nn.Conv3d(a, a, (1, 2, 2), stride=(1, 2, 2)) for a, b in pairs)
         self.enc = nn.ModuleList(conv_block(a, b, norm) for a, b in pairs)
-        self.up = nn.ModuleList(nn.ConvTranspose3d(b, a, (1, 2, 2), stride=(1, 2, 2)) for a, b in pairs[::-1])
+        self.up = nn.ModuleList(nn.ConvTranspose3d(b, a, (1, 2, 2), stride=(1, 2, 2))
+                                for a, b in pairs[::-1])
         self.dec = nn.ModuleList(conv_block(2*a, a, norm) for a, b in pairs[::-1])
         self.head = nn.Conv3d(channels[0], dim, 1)
 
@@ -140,10 +148,11 @@ class UNet3d(nn.Module):
             x = dec(torch.cat([match_size(up(x), skip), skip], dim=1))
         return features, self.head(x)
 
-# %% ../nbs/40_network.ipynb #8bf64713
+# %% ../nbs/40_network.ipynb #5061654e
 class _Blend(torch.autograd.Function):
-    # y_t = c·x_t + a·x_{t-1} + b·x_{t+1} with c = 1-a-b, ends repeated. By hand: autograd would keep and move
-    # three shifted copies of the volume, and the blends would take a third of a training step
+    # y_t = c·x_t + a·x_{t-1} + b·x_{t+1} with c = 1-a-b, ends repeated. By hand: autograd would
+    # keep and move three shifted copies of the volume, and the blends would take a third of a
+    # training step
     @staticmethod
     def forward(ctx, x, a, b): # (B,T,C,H,W), (C,1,1), (C,1,1)
         ctx.save_for_backward(x, a, b)
@@ -169,17 +178,21 @@ def _spread_in_time(x, a, b):
     return y
 
 class TimeBlend(nn.Module):
-    'Each channel a learnt blend of the previous, this and the next frame; starts as identity. (B·T,C,H,W).'
+    ('Each channel a learnt blend of the previous, this and the next frame; '
+     'starts as identity. (B·T,C,H,W).')
     def __init__(self, channels:int):
         super().__init__()
-        self.taps = nn.Parameter(torch.zeros(2, channels, 1, 1)) # shares of the previous and of the next frame
+        # shares of the previous and of the next frame
+        self.taps = nn.Parameter(torch.zeros(2, channels, 1, 1))
 
     def forward(self, x:Tensor, T:int) -> Tensor:
-        return _Blend.apply(x.unflatten(0, (-1, T)), *self.taps.to(x.dtype)).flatten(0, 1) if T > 1 else x
+        return (_Blend.apply(x.unflatten(0, (-1, T)), *self.taps.to(x.dtype)).flatten(0, 1)
+                if T > 1 else x)
 
-# %% ../nbs/40_network.ipynb #265eee95
+# %% ../nbs/40_network.ipynb #026255a2
 class LeanBlock(nn.Module):
-    'Residual block: twice blend in time, 3×3 convolution, group norm. (B·T,c_in,H,W) -> (B·T,c_out,H,W).'
+    ('Residual block: twice blend in time, 3×3 convolution, group norm. '
+     '(B·T,c_in,H,W) -> (B·T,c_out,H,W).')
     def __init__(self, c_in:int, c_out:int, groups:int=8):
         super().__init__()
         self.blend1, self.blend2 = TimeBlend(c_in), TimeBlend(c_out)
@@ -193,7 +206,7 @@ class LeanBlock(nn.Module):
         y = self.norm2(self.conv2(self.blend2(y, T)))
         return F.relu(self.short(x) + y)
 
-# %% ../nbs/40_network.ipynb #5a88bf7a
+# %% ../nbs/40_network.ipynb #34388653
 class AxialAttention(nn.Module):
     'Self-attention along time, then over space, then a feed-forward part; (B·T,C,h,w) in and out.'
     def __init__(self, dim:int, heads:int=4):
@@ -205,7 +218,8 @@ class AxialAttention(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(dim, 2*dim), nn.ReLU(), nn.Linear(2*dim, dim))
 
     def attend(self, x, n): # (rows, length, C): attention along the length, pre-norm, residual
-        q, k, v = self.qkv[n](self.norms[n](x)).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = (self.qkv[n](self.norms[n](x))
+                   .unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4))
         return x + self.out[n](F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
     def forward(self, x:Tensor, T:int) -> Tensor:
@@ -216,9 +230,10 @@ class AxialAttention(nn.Module):
         v = v + self.mlp(self.norms[2](v))
         return v.transpose(1, 2).reshape(N, C, h, w)
 
-# %% ../nbs/40_network.ipynb #84bf9359
+# %% ../nbs/40_network.ipynb #eb0a5851
 class LeanUNet(nn.Module):
-    '2D U-Net with blends in time: (B,c_in,T,H,W) -> features (B,C,T,h,w) and embedding (B,D,T,H/2,W/2).'
+    ('2D U-Net with blends in time: (B,c_in,T,H,W) -> features (B,C,T,h,w) '
+     'and embedding (B,D,T,H/2,W/2).')
     def __init__(self,
                  c_in:int=4, # channels of the input
                  channels=(24, 48, 96, 128), # of the levels, finest (half resolution) first
@@ -247,7 +262,8 @@ class LeanUNet(nn.Module):
         features = x
         for up, dec in zip(self.up, self.dec):
             skip = skips.pop()
-            x = dec(F.interpolate(up(x), skip.shape[-2:], mode='bilinear', align_corners=False) + skip, T)
+            x = dec(F.interpolate(up(x), skip.shape[-2:], mode='bilinear', align_corners=False)
+                    + skip, T)
         split = lambda v: v.unflatten(0, (B, T)).transpose(1, 2) # (B,·,T,·,·)
         return split(features), split(self.head(x))
 
@@ -257,7 +273,7 @@ def _position(x, linear): # (N,C,h,w) -> (C,h,w), a learnt map of the place in t
                             else x.new_zeros(1) for n in (h, w)), indexing='ij')
     return linear(torch.stack([i, j, i*j, i*i, j*j, torch.ones_like(i)], -1)).permute(2, 0, 1)
 
-# %% ../nbs/40_network.ipynb #2cdf0eb9
+# %% ../nbs/40_network.ipynb #0be1d2df
 class QueryDecoder(nn.Module):
     'K learnt queries × features (B,C,T,h,w) -> K mask vectors (B,K,D).'
     def __init__(self,
@@ -274,13 +290,14 @@ class QueryDecoder(nn.Module):
 
     def forward(self, features:Tensor, K:int) -> Tensor:
         B, C, T, h, w = features.shape
-        axes = [torch.linspace(0, 1, n, device=features.device, dtype=features.dtype) for n in (T, h, w)]
+        axes = [torch.linspace(0, 1, n, device=features.device, dtype=features.dtype)
+                for n in (T, h, w)]
         tij = torch.stack(torch.meshgrid(*axes, indexing='ij'), -1) # (T,h,w,3)
         memory = features.permute(0, 2, 3, 4, 1) + self.where(tij)  # (B,T,h,w,C)
         queries = self.queries[:K].expand(B, -1, -1)
         return self.head(self.layers(queries, memory.flatten(1, 3))) # (B,K,D)
 
-# %% ../nbs/40_network.ipynb #7d391b6f
+# %% ../nbs/40_network.ipynb #9c18ef70
 class MaskNetwork(nn.Module):
     'Flow volume (B,2,T,H,W), pixels -> masks (B,K,T,H,W), probabilities that sum to 1 over K.'
     def __init__(self,
@@ -295,7 +312,7 @@ class MaskNetwork(nn.Module):
 
     def small_logits(self,
                      flow:Tensor, # (B,2,T,H,W), any T ≥ 1 and H, W ≥ 16
-                     K:int|None=None, # number of segments, at most (and by default) that of the queries
+                     K:int|None=None, # number of segments, at most and by default that of queries
                     ) -> Tensor: # (B,K,T,h,w)
         'Mask logits at the size of the pixel embedding: that of the flow, or half of it.'
         K = self.max_segments if K is None else K
@@ -308,19 +325,23 @@ class MaskNetwork(nn.Module):
         'Mask logits at the size of the flow; their softmax over K are the masks.'
         small = self.small_logits(flow, K)
         if small.shape[-2:] == flow.shape[-2:]: return small
-        big = F.interpolate(small.flatten(0, 1), flow.shape[-2:], mode='bilinear', align_corners=False)
+        big = F.interpolate(small.flatten(0, 1), flow.shape[-2:], mode='bilinear',
+                            align_corners=False)
         return big.view(*small.shape[:3], *flow.shape[-2:])
 
-    def forward(self, flow:Tensor, K:int|None=None) -> Tensor: return self.logits(flow, K).softmax(dim=1)
+    def forward(self, flow:Tensor, K:int|None=None) -> Tensor:
+        return self.logits(flow, K).softmax(dim=1)
 
     def _check(self, flow, K):
         if flow.ndim != 5 or flow.shape[1] != 2:
             raise InputError('flow', 'shape (B,2,T,H,W)', f'{tuple(flow.shape)}')
-        if min(flow.shape[-2:]) < 16: raise InputError('flow', 'at least 16×16 pixels', f'{flow.shape[-2]}×{flow.shape[-1]}')
+        if min(flow.shape[-2:]) < 16:
+            raise InputError('flow', 'at least 16×16 pixels', f'{flow.shape[-2]}×{flow.shape[-1]}')
         if not 1 <= K <= self.max_segments:
-            raise InputError('number of segments K', f'1 to {self.max_segments} for these weights', str(K))
+            raise InputError('number of segments K', f'1 to {self.max_segments} for these weights',
+                             str(K))
 
-# %% ../nbs/40_network.ipynb #f2cdb282
+# %% ../nbs/40_network.ipynb #a65eb1df
 @dataclass
 class NetworkConfig:
     'What it takes to build a network; plain values only, stored beside the weights.'
@@ -335,15 +356,17 @@ class NetworkConfig:
     width: int = 512        # of the decoder's feed-forward part
 
 INPUTS = {'flow': RawFlow, 'flow+residual': FlowAndResidual}
-BACKBONES = {'unet3d': lambda cfg, c_in: UNet3d(c_in, cfg.channels, cfg.dim, choose(NORMS, cfg.norm, 'norm')),
+BACKBONES = {'unet3d': lambda cfg, c_in: UNet3d(c_in, cfg.channels, cfg.dim,
+                                                choose(NORMS, cfg.norm, 'norm')),
              'lean': lambda cfg, c_in: LeanUNet(c_in, cfg.channels, cfg.dim)}
 CONFIGS = {'lean': NetworkConfig(),
            'ltms': NetworkConfig('unet3d', 'flow', 'window', (32, 64, 128), 4, 32, 5, 2, 2048)}
 
-# %% ../nbs/40_network.ipynb #e2cee4c9
+# %% ../nbs/40_network.ipynb #1298d9d2
 def build_network(config:NetworkConfig) -> MaskNetwork:
     'The network that `config` describes, with fresh weights from torch\'s current random state.'
     prepare = choose(INPUTS, config.inputs, 'network inputs')()
     backbone = choose(BACKBONES, config.backbone, 'backbone')(config, prepare.channels)
-    decoder = QueryDecoder(config.channels[-1], config.dim, config.n_queries, config.layers, config.heads, config.width)
+    decoder = QueryDecoder(config.channels[-1], config.dim, config.n_queries, config.layers,
+                           config.heads, config.width)
     return MaskNetwork(prepare, backbone, decoder)

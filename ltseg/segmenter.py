@@ -31,7 +31,7 @@ from .losses import REGULARISERS, residual_loss
 from .motion import MotionModel
 from .network import NetworkConfig, build_network
 
-# %% ../nbs/60_segmenter.ipynb #6b79c172
+# %% ../nbs/60_segmenter.ipynb #fe80a063
 @dataclass
 class MotionLoss:
     'Reconstruction of the flow by one motion model a mask, plus weighted regularisers: (B,).'
@@ -42,7 +42,8 @@ class MotionLoss:
 
     def __post_init__(self):
         self._model = MotionModel(self.model)
-        self._terms = [(choose(REGULARISERS, n, 'regulariser'), w) for n, w in self.regularisation.items()]
+        self._terms = [(choose(REGULARISERS, n, 'regulariser'), w)
+                       for n, w in self.regularisation.items()]
 
     def __call__(self, masks:Tensor, flow:Tensor) -> Tensor: # (B,K,T,H,W), (B,2,T,H,W) -> (B,)
         theta = self._model.fit(flow, masks.detach(), rounds=self.rounds)
@@ -51,13 +52,14 @@ class MotionLoss:
         for term, weight in self._terms: loss = loss + weight*term(masks, flow)
         return loss
 
-# %% ../nbs/60_segmenter.ipynb #b0457efd
+# %% ../nbs/60_segmenter.ipynb #25e35d96
 def fold_labels(labels:Tensor, # (B,T,H,W) uint8, 0: background, VOID: unknown
                 K:int) -> Tensor: # (B,T,H,W) int64 in 0…K-1, VOID
     'Labels for K segments: where there are more objects than K-1, several share a label.'
     labels = labels.long()
     known = (labels != VOID) & (labels > 0)
-    return torch.where(known, (labels - 1) % (K - 1) + 1, labels) if K > 1 else torch.where(known, 0, labels)
+    return (torch.where(known, (labels - 1) % (K - 1) + 1, labels) if K > 1
+            else torch.where(known, 0, labels))
 
 def dice(masks:Tensor, truth:Tensor) -> Tensor: # (B,K,N), (B,J,N) -> (B,K,J)
     'Dice coefficients of all pairs of masks.'
@@ -75,7 +77,7 @@ def match(overlap:Tensor) -> Tensor: # (B,K,K) -> (B,K): the mask of each label
         out.append(torch.from_numpy(order))
     return torch.stack(out).to(overlap.device)
 
-# %% ../nbs/60_segmenter.ipynb #1f430e5d
+# %% ../nbs/60_segmenter.ipynb #af6e4dc8
 def matching_loss(logits:Tensor, # (B,K,T,H,W)
                   labels:Tensor, # (B,T,H,W) uint8, 0: background, VOID: unknown
                  ) -> Tensor: # (B,), zero where all labels are void
@@ -83,15 +85,17 @@ def matching_loss(logits:Tensor, # (B,K,T,H,W)
     B, K = logits.shape[:2]
     labels = fold_labels(labels, K)
     known = labels != VOID
-    truth = F.one_hot(labels.where(known, 0), K).movedim(-1, 1).to(logits.dtype) * known[:, None] # (B,K,T,H,W)
+    truth = (F.one_hot(labels.where(known, 0), K).movedim(-1, 1).to(logits.dtype)
+             * known[:, None]) # (B,K,T,H,W)
     truth, soft = truth.flatten(2), (logits.softmax(1) * known[:, None]).flatten(2)
     overlap = dice(soft, truth)
     order = match(overlap) # (B,K)
     ordered = torch.gather(logits, 1, order.view(B, K, 1, 1, 1).expand_as(logits))
-    entropy = F.cross_entropy(ordered, labels, ignore_index=VOID, reduction='none').flatten(1).sum(1)
+    entropy = F.cross_entropy(ordered, labels,
+                              ignore_index=VOID, reduction='none').flatten(1).sum(1)
     entropy = entropy / known.flatten(1).sum(1).clamp_min(1)
     there = truth.sum(-1) > 0 # (B,K) labels that occur
-    matched = torch.gather(overlap, 1, order[:, None]).squeeze(1) # (B,K): Dice of each label and its mask
+    matched = torch.gather(overlap, 1, order[:, None]).squeeze(1) # (B,K): of label and its mask
     missed = ((1 - matched)*there).sum(1) / there.sum(1).clamp_min(1)
     return entropy + missed
 
@@ -111,26 +115,29 @@ def cosine(optimizer, steps): # 3 % up, then down to a hundredth
 
 SCHEDULES = {'warmup-decay': warmup_decay, 'cosine': cosine}
 
-# %% ../nbs/60_segmenter.ipynb #e22a41da
+# %% ../nbs/60_segmenter.ipynb #ae572809
 @dataclass
 class Recipe:
-    'How a segmenter is trained; plain values, stored in its checkpoints. Defaults: `lean`, on synthetic truth.'
+    ('How a segmenter is trained; plain values, stored in its checkpoints. '
+     'Defaults: `lean`, on synthetic truth.')
     supervised: float = 1.     # weight of the loss with synthetic truth
     unsupervised: float = 0.   # weight of the loss without truth
     motion_model: str = 'QuadraticFull_fk3'
     distance: str = 'l1'
     regularisation: dict = field(default_factory=lambda: {'EulerPottsl1R3': 1.})
     segments: tuple = (2, 3, 4, 4, 4, 6, 8) # K of a batch is drawn from these
-    half_size: float = .6      # share of the steps at half the size: four times as fast, and any size is met
+    half_size: float = .6      # share of the steps at half the size: faster, and any size is met
     lr: float = 1e-3
     weight_decay: float = 1e-2
     schedule: str = 'cosine'   # of SCHEDULES
     seed: int = 123            # of the draws of K and size
 
 # Section 4 of the paper: Adam 1e-4, K fixed to 4, no truth of any kind
-RECIPES = {'synthetic': Recipe(), 'ltms': Recipe(0., 1., segments=(4,), half_size=0., lr=1e-4, weight_decay=0., schedule='warmup-decay')}
+RECIPES = {'synthetic': Recipe(),
+           'ltms': Recipe(0., 1., segments=(4,), half_size=0., lr=1e-4, weight_decay=0.,
+                          schedule='warmup-decay')}
 
-# %% ../nbs/60_segmenter.ipynb #6c2de91d
+# %% ../nbs/60_segmenter.ipynb #5e22542a
 class Segmenter(pl.LightningModule):
     'A mask network with its recipe: trains, validates, saves and loads.'
     def __init__(self,
@@ -140,27 +147,35 @@ class Segmenter(pl.LightningModule):
         self.save_hyperparameters()
         self.config, self.recipe = _from_dict(NetworkConfig, network), _from_dict(Recipe, recipe)
         self.network = build_network(self.config)
-        self.motion_loss = MotionLoss(self.recipe.motion_model, self.recipe.distance, self.recipe.regularisation)
+        self.motion_loss = MotionLoss(self.recipe.motion_model, self.recipe.distance,
+                                      self.recipe.regularisation)
 
     def forward(self, flow:Tensor, K:int|None=None) -> Tensor: # (B,2,T,H,W) -> (B,K,T,H,W)
         return self.network(flow, K)
 
     def loss(self, batch:Sample, K:int) -> tuple[Tensor, Tensor]:
-        'Loss of a batch (a scalar), and the masks (B,K,T,h,w) it was measured on, at the size the network works at.'
+        ('Loss of a batch (a scalar), and the masks (B,K,T,h,w) it was measured on, '
+         'at the size the network works at.')
         r, logits = self.recipe, self.network.small_logits(batch.input, K).float()
         batch = shrink(batch, logits.shape[-2:])
         masks, total = logits.softmax(1), logits.new_zeros(())
         known = (batch.labels != VOID).flatten(1).any(1)
-        with torch.autocast(logits.device.type, enabled=False): # sums over volumes overflow half precision
+        # sums over volumes overflow half precision
+        with torch.autocast(logits.device.type, enabled=False):
             if r.supervised and known.any():
-                total = total + r.supervised*matching_loss(logits[known], batch.labels[known]).mean()
-            if r.unsupervised: total = total + r.unsupervised*self.motion_loss(masks, batch.flow).mean()
+                total = total + (r.supervised
+                                 *matching_loss(logits[known], batch.labels[known]).mean())
+            if r.unsupervised:
+                total = total + r.unsupervised*self.motion_loss(masks, batch.flow).mean()
         return total, masks
 
     def training_step(self, batch:Sample, n:int):
-        rng = np.random.default_rng((self.recipe.seed, self.current_epoch, n)) # a resumed run draws the same
-        if rng.random() < self.recipe.half_size: batch = shrink(batch, [n//2 for n in batch.flow.shape[-2:]])
-        loss, _ = self.loss(batch, min(int(rng.choice(self.recipe.segments)), self.network.max_segments))
+        # a resumed run draws the same
+        rng = np.random.default_rng((self.recipe.seed, self.current_epoch, n))
+        if rng.random() < self.recipe.half_size:
+            batch = shrink(batch, [n//2 for n in batch.flow.shape[-2:]])
+        loss, _ = self.loss(batch,
+                            min(int(rng.choice(self.recipe.segments)), self.network.max_segments))
         self.log('train/loss', loss, prog_bar=True)
         return loss
 
@@ -169,45 +184,52 @@ class Segmenter(pl.LightningModule):
         self.log('val/loss', loss, prog_bar=True, batch_size=len(batch.flow))
         known = (batch.labels != VOID).flatten(1).any(1)
         if known.any():
-            j = foreground_iou(masks[known].argmax(1), shrink(batch, masks.shape[-2:]).labels[known])
+            j = foreground_iou(masks[known].argmax(1),
+                               shrink(batch, masks.shape[-2:]).labels[known])
             self.log('val/jaccard', j.mean(), prog_bar=True, batch_size=len(j))
 
     def configure_optimizers(self):
-        optimizer = torch.optim.AdamW(self.parameters(), self.recipe.lr, weight_decay=self.recipe.weight_decay)
+        optimizer = torch.optim.AdamW(self.parameters(), self.recipe.lr,
+                                      weight_decay=self.recipe.weight_decay)
         schedule = choose(SCHEDULES, self.recipe.schedule, 'schedule')
         return [optimizer], [schedule(optimizer, self.trainer.estimated_stepping_batches)]
 
+# %% ../nbs/60_segmenter.ipynb #2bcd5255
 def shrink(batch:Sample, size) -> Sample: # size: (h,w)
-    'The batch at a smaller size, the vectors as long as before: flow by averages, labels by the nearest.'
+    ('The batch at a smaller size, the vectors as long as before: flow by '
+     'averages, labels by the nearest.')
     if tuple(batch.flow.shape[-2:]) == tuple(size): return batch
     small = lambda flow: F.adaptive_avg_pool3d(flow, (flow.shape[2], *size))
-    return Sample(small(batch.flow), F.interpolate(batch.labels, tuple(size), mode='nearest-exact'), small(batch.input))
+    return Sample(small(batch.flow), F.interpolate(batch.labels, tuple(size), mode='nearest-exact'),
+                  small(batch.input))
 
 def _from_dict(cls, values): # lists come back from JSON and checkpoints where tuples went in
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 def foreground_iou(labels:Tensor, truth:Tensor) -> Tensor: # (B,T,H,W) each -> (B,)
-    'IoU of all but the biggest segment with all true objects, over the volume; 1 where both are empty.'
+    ('IoU of all but the biggest segment with all true objects, over the '
+     'volume; 1 where both are empty.')
     biggest = F.one_hot(labels.flatten(1)).sum(1).argmax(1)
     fore, true = labels != biggest.view(-1, 1, 1, 1), (truth > 0) & (truth != VOID)
     both, either = (fore & true).flatten(1).sum(1), (fore | true).flatten(1).sum(1)
     return torch.where(either > 0, both/either.clamp_min(1), 1.)
 
-# %% ../nbs/60_segmenter.ipynb #0a634bad
+# %% ../nbs/60_segmenter.ipynb #6007326b
 WEIGHTS = {'default': 'lean.safetensors'} # name -> file in the package
 
 def versions() -> dict:
     'Versions of what a result depends on: name -> version.'
-    return dict(python=platform.python_version(), ltseg=__version__, torch=torch.__version__, numpy=np.__version__,
-                opencv=cv2.__version__)
+    return dict(python=platform.python_version(), ltseg=__version__, torch=torch.__version__,
+                numpy=np.__version__, opencv=cv2.__version__)
 
 def save_weights(segmenter:Segmenter, path, # .safetensors
                  about:dict|None=None): # provenance: strings, such as versions, seeds, scores
     'Write the network, its configuration and recipe, and what else is to be known about it.'
-    header = dict(config=json.dumps(asdict(segmenter.config)), recipe=json.dumps(asdict(segmenter.recipe)),
-                  about=json.dumps(about or {}))
+    header = dict(config=json.dumps(asdict(segmenter.config)),
+                  recipe=json.dumps(asdict(segmenter.recipe)), about=json.dumps(about or {}))
     with atomic_path(path) as tmp:
-        save_file({k: v.contiguous() for k, v in segmenter.network.state_dict().items()}, tmp, header)
+        save_file({k: v.contiguous() for k, v in segmenter.network.state_dict().items()},
+                  tmp, header)
 
 def load_weights(path) -> 'Segmenter':
     'The segmenter of a file written by `save_weights`.'
@@ -217,14 +239,16 @@ def load_weights(path) -> 'Segmenter':
         segmenter = Segmenter(json.loads(header['config']), json.loads(header['recipe']))
         segmenter.network.load_state_dict(state)
     except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as e:
-        raise InputError(path, 'weights written by ltseg', f'{type(e).__name__}: {str(e)[:200]}') from e
+        raise InputError(path, 'weights written by ltseg',
+                         f'{type(e).__name__}: {str(e)[:200]}') from e
     return segmenter.eval()
 
-# %% ../nbs/60_segmenter.ipynb #cd2219af
+# %% ../nbs/60_segmenter.ipynb #91e24f4e
 def _load_checkpoint(path):
     try: return Segmenter.load_from_checkpoint(path, map_location='cpu', weights_only=True).eval()
     except Exception as e: # whatever torch makes of a damaged or foreign file
-        raise InputError(path, 'a checkpoint of ltseg', f'{type(e).__name__}: {str(e)[:200]}') from e
+        raise InputError(path, 'a checkpoint of ltseg',
+                         f'{type(e).__name__}: {str(e)[:200]}') from e
 
 LOADERS = {'.safetensors': load_weights, '.ckpt': _load_checkpoint}
 
@@ -233,10 +257,12 @@ def weights_path(name_or_path:str) -> Path:
     if name_or_path in WEIGHTS: return Path(str(files('ltseg')))/'weights'/WEIGHTS[name_or_path]
     path = Path(name_or_path)
     if path.suffix in LOADERS and path.is_file(): return path
-    raise InputError('weights', f'one of {", ".join(WEIGHTS)}, or a .safetensors or .ckpt file', f'{name_or_path!r}')
+    raise InputError('weights', f'one of {", ".join(WEIGHTS)}, or a .safetensors or .ckpt file',
+                     f'{name_or_path!r}')
 
 @patch(cls_method=True)
-def from_pretrained(cls:Segmenter, name_or_path:str='default') -> Segmenter: # a name of WEIGHTS, or a file
+def from_pretrained(cls:Segmenter,
+                    name_or_path:str='default') -> Segmenter: # a name of WEIGHTS, or a file
     'The segmenter with these weights, ready to segment.'
     path = weights_path(str(name_or_path))
     return LOADERS[path.suffix](path)

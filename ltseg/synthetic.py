@@ -30,7 +30,7 @@ def frame_grid(size): # (H, W)
     y, x = np.mgrid[:H, :W].astype(np.float32)
     return np.stack([x + .5 - W/2, y + .5 - H/2], -1) / np.float32(H/2)
 
-# %% ../nbs/50_synthetic.ipynb #265a034e
+# %% ../nbs/50_synthetic.ipynb #de7680bb
 def _apply(matrix, x): # (N,2,2), (N or 1,h,w,2) -> (N,h,w,2); einsum takes four times as long
     m = matrix[:, :, :, None, None]
     return np.stack([m[:, r, 0]*x[..., 0] + m[:, r, 1]*x[..., 1] for r in range(2)], -1)
@@ -39,7 +39,7 @@ def _apply(matrix, x): # (N,2,2), (N or 1,h,w,2) -> (N,h,w,2); einsum takes four
 class Layer:
     'A textured sheet and its motion over N frames.'
     texture: np.ndarray   # (h,w,3) uint8, covers [-radius, radius]² of the layer
-    alpha: np.ndarray|None # (h,w) float32 in [0,1]; None: everywhere, the texture mirrored at its ends
+    alpha: np.ndarray|None # (h,w) float32 in [0,1]; None: everywhere, the texture mirrored
     radius: float         # half of the sheet's side, scene units
     label: int            # 0: belongs to the still world
     matrix: np.ndarray    # (N,2,2) M_t
@@ -49,7 +49,8 @@ class Layer:
 
     def __post_init__(self): # single precision throughout: half the bytes, and what OpenCV wants
         self.radius = np.float32(self.radius)
-        for name in ('matrix', 'shift', 'waves', 'coefs'): setattr(self, name, getattr(self, name).astype(np.float32))
+        for name in ('matrix', 'shift', 'waves', 'coefs'):
+            setattr(self, name, getattr(self, name).astype(np.float32))
 
     def bend(self, x): # (N,h,w,2) layer points -> (N,h,w,2)
         'The sum over the waves.'
@@ -75,8 +76,9 @@ def backward(layer:Layer,
     for _ in range(rounds if len(layer.waves) else 0): x = solve(layer.bend(x))
     return x
 
-# %% ../nbs/50_synthetic.ipynb #842f50a0
-def noise(rng, size, coarsest=2, octaves=7, rough=.6): # rough: how much of each octave the next keeps
+# %% ../nbs/50_synthetic.ipynb #2c122e27
+def noise(rng, size, coarsest=2, octaves=7,
+          rough=.6): # how much of each octave the next keeps
     'Noise of several octaves with mean 0 and deviation 1, (h,w) float32.'
     h, w = size
     out = np.zeros(size, np.float32)
@@ -125,27 +127,33 @@ class PhotoTextures:
         if rng.random() < .5: cut = cut[:, ::-1]
         return cv2.resize(cut, size[::-1], interpolation=cv2.INTER_AREA)
 
-# %% ../nbs/50_synthetic.ipynb #744136aa
+# %% ../nbs/50_synthetic.ipynb #cadbf5d1
 def _polar(n): # radius and angle of a sheet's points in [-1,1]²
     y, x = np.mgrid[-1:1:n*1j, -1:1:n*1j].astype(np.float32)
     return np.hypot(x, y), np.arctan2(y, x), x, y
 
-def blob(rng, n): # star-shaped: the radius is a Fourier series of the angle
+def blob(rng, n):
+    'Star-shaped: the radius is a Fourier series of the angle.'
     r, a, _, _ = _polar(n)
-    edge = .65 + sum(rng.normal(0, .16/o**.8)*np.cos(o*a + rng.uniform(0, 6.3)) for o in range(1, 7))
+    edge = .65 + sum(rng.normal(0, .16/o**.8)*np.cos(o*a + rng.uniform(0, 6.3))
+                     for o in range(1, 7))
     return edge.clip(.2, .95) - r
 
-def cloud(rng, n): # noise under a dome: bays, holes, islands
+def cloud(rng, n):
+    'Noise under a dome: bays, holes, islands.'
     r = _polar(n)[0]
     return (.75 - r)*1.2 + .28*noise(rng, (n, n), coarsest=int(rng.integers(3, 6)), octaves=2)
 
-def box(rng, n): # a rounded, sheared rectangle
+# %% ../nbs/50_synthetic.ipynb #cff639ec
+def box(rng, n):
+    'A rounded, sheared rectangle.'
     _, _, x, y = _polar(n)
     a, b = rng.uniform(.25, .9, 2)
     x = x + rng.uniform(-.4, .4)*y
     return .8 - ((np.abs(x)/a)**4 + (np.abs(y)/b)**4)**.25
 
-def limb(rng, n): # long and thin, its joint at the top
+def limb(rng, n):
+    'Long and thin, its joint at the top.'
     _, _, x, y = _polar(n)
     width = rng.uniform(.12, .3)*(1 - .3*y)
     return np.minimum(width - np.abs(x + .15*np.sin(2.5*y + rng.uniform(0, 6))), .93 - np.abs(y))
@@ -157,14 +165,16 @@ def random_alpha(rng, n=160, shape=None): # shape: of SHAPES or `limb`; None: an
     shape = shape or SHAPES[rng.integers(len(SHAPES))]
     return np.clip(shape(rng, n)*n/4 + .5, 0, 1).astype(np.float32)
 
-# %% ../nbs/50_synthetic.ipynb #a6cd20a9
+# %% ../nbs/50_synthetic.ipynb #903cbe8c
 def wander(rng, n, dims, speed, waver=.5):
-    'Positions of `n` frames of a smooth random walk, about `speed` a frame; (n,dims), zero in the middle frame.'
+    ('Positions of `n` frames of a smooth random walk, about `speed` a frame; '
+     '(n,dims), zero in the middle frame.')
     t = np.arange(n)[:, None]
     direction = rng.standard_normal(dims)
     velocity = direction/(np.linalg.norm(direction) + 1e-6) * np.ones((n, 1))
     for _ in range(2):
-        velocity = velocity + waver*rng.standard_normal(dims)*np.cos(2*np.pi*t/rng.uniform(6, 30) + rng.uniform(0, 6.3))
+        velocity = velocity + (waver*rng.standard_normal(dims)
+                               *np.cos(2*np.pi*t/rng.uniform(6, 30) + rng.uniform(0, 6.3)))
     path = np.cumsum(speed*velocity, 0)
     return (path - path[n//2]).astype(np.float32)
 
@@ -180,7 +190,7 @@ def stop(rng, path): # (n,dims)
     still = np.arange(n).clip(max=k) if rng.random() < .5 else np.arange(n).clip(min=k)
     return path[still]
 
-# %% ../nbs/50_synthetic.ipynb #95707677
+# %% ../nbs/50_synthetic.ipynb #c082f7c1
 @dataclass
 class Camera:
     'Motion of the camera over N frames.'
@@ -192,23 +202,27 @@ class Camera:
         return self.matrix @ matrix, np.einsum('nij,nj->ni', self.matrix, shift) + depth*self.way
 
 def random_camera(rng, n, speed):
-    'A camera that travels about `speed` (half frame heights a frame), with a little rotation and zoom.'
+    ('A camera that travels about `speed` (half frame heights a frame), with '
+     'a little rotation and zoom.')
     angle = wander(rng, n, 1, rng.choice([0, .003, .012]))[:, 0]
     zoom = np.exp(wander(rng, n, 1, rng.choice([0, .004, .015]))[:, 0])
-    way = wander(rng, n, 2, speed) + rng.choice([0, .15])*speed*rng.standard_normal((n, 2)) # a shaky hand
+    way = (wander(rng, n, 2, speed)
+           + rng.choice([0, .15])*speed*rng.standard_normal((n, 2))) # a shaky hand
     return Camera(turn(angle, zoom), way.astype(np.float32))
 
-# %% ../nbs/50_synthetic.ipynb #d3e7c1a6
-def world_layer(rng, camera:Camera, texture, relief=.3): # relief: of the inverse depth, 0 is a flat world
+# %% ../nbs/50_synthetic.ipynb #4a977a98
+def world_layer(rng, camera:Camera, texture,
+                relief=.3): # of the inverse depth, 0 is a flat world
     'The world as the camera sees it.'
     m = 4
     waves = np.stack([*rng.normal(0, 1.3, (2, m)), rng.uniform(0, 6.3, m)], -1).astype(np.float32)
     height = rng.normal(0, relief/2, m).astype(np.float32)
     matrix = camera.matrix.copy()
     matrix[:, :, 1] += rng.uniform(0, relief)*camera.way # inverse depth grows with y: the ground
-    return Layer(texture, None, 2.5, 0, matrix, camera.way.copy(), waves, height[:, None]*camera.way[:, None])
+    return Layer(texture, None, 2.5, 0, matrix, camera.way.copy(), waves,
+                 height[:, None]*camera.way[:, None])
 
-# %% ../nbs/50_synthetic.ipynb #c59971f1
+# %% ../nbs/50_synthetic.ipynb #10cb73bf
 def object_layers(rng, camera:Camera, label, way, place, radius, depth, textures):
     'Layers of an object that goes along `way` (N,2) about `place` (2,), of size `radius`.'
     n, still = len(way), rng.random() < .4 # still: does not turn, grow or wobble
@@ -216,28 +230,32 @@ def object_layers(rng, camera:Camera, label, way, place, radius, depth, textures
     angle = calm*wander(rng, n, 1, rng.uniform(0, .06))[:, 0]
     grow = np.exp(calm*wander(rng, n, 1, rng.uniform(0, .02))[:, 0])
     own, texture = turn(angle, grow), textures(rng, (160, 160))
-    waves = np.stack([*rng.normal(0, 1.5/radius, (2, 2)), rng.uniform(0, 6.3, 2)], -1).astype(np.float32)
+    waves = np.stack([*rng.normal(0, 1.5/radius, (2, 2)),
+                      rng.uniform(0, 6.3, 2)], -1).astype(np.float32)
     wobble = calm*rng.choice([0, .04])*radius*np.stack([wander(rng, n, 2, .3) for _ in range(2)], 1)
     matrix, shift = camera.see(own, place + way, depth)
     layers = []
     for _ in range(rng.integers(1, 5) if rng.random() < .4 else 0):
         layers.append(_limb_layer(rng, camera, label, own, place + way, radius, depth, texture))
-    body = Layer(texture, random_alpha(rng), radius, label, matrix, shift, waves, wobble.astype(np.float32))
-    layers.insert(int(rng.integers(len(layers)+1)), body) # some limbs behind the body, some before it
+    body = Layer(texture, random_alpha(rng), radius, label, matrix, shift, waves,
+                 wobble.astype(np.float32))
+    layers.insert(int(rng.integers(len(layers)+1)), body) # limbs behind the body and before it
     return layers
 
 def _limb_layer(rng, camera, label, own, path, radius, depth, texture):
     n, length = len(path), radius*rng.uniform(.5, .9)
     joint = rng.uniform(-.45, .45, 2)*radius
-    swing = rng.uniform(0, 6.3) + rng.uniform(.1, .7)*np.sin(2*np.pi*np.arange(n)/rng.uniform(5, 25) + rng.uniform(0, 6.3))
+    swing = rng.uniform(0, 6.3) + (
+        rng.uniform(.1, .7)*np.sin(2*np.pi*np.arange(n)/rng.uniform(5, 25) + rng.uniform(0, 6.3)))
     arm = own @ turn(swing)
     hang = np.float32([0, .9*length]) # the limb's centre hangs below its joint
-    centre = path + np.einsum('nij,j->ni', own, joint) + np.einsum('nij,nj->ni', arm, np.tile(hang, (n, 1)))
+    centre = (path + np.einsum('nij,j->ni', own, joint)
+              + np.einsum('nij,nj->ni', arm, np.tile(hang, (n, 1))))
     matrix, shift = camera.see(arm, centre.astype(np.float32), depth)
     return Layer(texture, random_alpha(rng, shape=limb), length, label, matrix, shift,
                  np.zeros((0, 3), np.float32), np.zeros((n, 0, 2), np.float32))
 
-# %% ../nbs/50_synthetic.ipynb #2f8a84f5
+# %% ../nbs/50_synthetic.ipynb #b72266bb
 def random_layers(rng, n, # frames
                   n_objects, textures=random_texture): # textures: (rng, size) -> picture
     'The layers of a random scene, back to front.'
@@ -251,23 +269,26 @@ def random_layers(rng, n, # frames
         follow = (rng.uniform(.7, 1.)*ways[0]).astype(np.float32)
         camera.way = (.1*camera.way - follow/depths[0]).astype(np.float32)
     layers = [world_layer(rng, camera, textures(rng, (512, 512)), rng.choice([0., .15, .4, .7]))]
-    for _ in range(rng.integers(1, 4) if rng.random() < .35 else 0): layers.append(_still_layer(rng, camera, n, textures))
+    for _ in range(rng.integers(1, 4) if rng.random() < .35 else 0):
+        layers.append(_still_layer(rng, camera, n, textures))
     for label in range(1, n_objects+1):
         radius = np.exp(rng.uniform(np.log(.25), np.log(1.4)))
         place = rng.uniform(-1, 1, 2)*(1.2, .6)
         layers += object_layers(rng, camera, label, ways[label-1], place.astype(np.float32), radius,
                                 depths[label-1], textures)
-    if rng.random() < .15: layers.append(_still_layer(rng, camera, n, textures)) # something in front of all
+    # something in front of all
+    if rng.random() < .15: layers.append(_still_layer(rng, camera, n, textures))
     return layers
 
 def _still_layer(rng, camera, n, textures):
     matrix, shift = camera.see(np.tile(np.eye(2, dtype=np.float32), (n, 1, 1)),
-                               np.tile(rng.uniform(-1, 1, 2).astype(np.float32)*np.float32([1.5, .9]), (n, 1)), rng.uniform(1.1, 1.8))
+                               np.tile(rng.uniform(-1, 1, 2).astype(np.float32)
+                                       *np.float32([1.5, .9]), (n, 1)), rng.uniform(1.1, 1.8))
     shape = limb if rng.random() < .3 else None
-    return Layer(textures(rng, (160, 160)), random_alpha(rng, shape=shape), rng.uniform(.2, .8), 0, matrix, shift,
-                 np.zeros((0, 3), np.float32), np.zeros((n, 0, 2), np.float32))
+    return Layer(textures(rng, (160, 160)), random_alpha(rng, shape=shape), rng.uniform(.2, .8), 0,
+                 matrix, shift, np.zeros((0, 3), np.float32), np.zeros((n, 0, 2), np.float32))
 
-# %% ../nbs/50_synthetic.ipynb #d878eac3
+# %% ../nbs/50_synthetic.ipynb #84340e16
 @dataclass
 class Scene:
     'A rendered clip of T+1 frames and its truth.'
@@ -285,6 +306,7 @@ def _sheet_map(layer, points, shape):
     # pixel coordinates in the layer's texture of the points that are seen, (N,h,w,2)
     return (points/layer.radius + 1)/2 * (np.float32(shape[::-1]) - 1)
 
+# %% ../nbs/50_synthetic.ipynb #3c95fa8f
 def render(layers, size, # of the frames, (H, W)
           ) -> Scene:
     'Frames and labels of a stack of layers, painted back to front.'
@@ -306,13 +328,16 @@ def _paint(layer, where, frame, label, owner, number): # in place
         hit = cv2.boundingRect((cover > 0).astype(np.uint8))
         cols, rows = slice(hit[0], hit[0]+hit[2]), slice(hit[1], hit[1]+hit[3])
         if not hit[2]: return
-    paint = cv2.remap(layer.texture, where[rows, cols], None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    paint = cv2.remap(layer.texture, where[rows, cols], None, cv2.INTER_LINEAR,
+                      borderMode=cv2.BORDER_REFLECT)
     if cover is None: frame[:] = paint; return
     c = cover[rows, cols]
-    frame[rows, cols] = (frame[rows, cols] + c[..., None]*(paint.astype(np.float32) - frame[rows, cols]) + .5).astype(np.uint8)
+    frame[rows, cols] = (frame[rows, cols] + c[..., None]*(paint.astype(np.float32)
+                         - frame[rows, cols]) + .5).astype(np.uint8)
     label[rows, cols][c > .5] = layer.label
     owner[rows, cols][c > .5] = number
 
+# %% ../nbs/50_synthetic.ipynb #5d7f2e54
 def _true_flow(layers, owner):
     T, (H, W) = len(owner) - 1, owner.shape[1:]
     points = frame_grid((H, W))
@@ -322,8 +347,10 @@ def _true_flow(layers, owner):
         if rows is None: continue
         seen = backward(layer, points[rows, cols])
         shown = owner[:T, rows, cols] == number
-        ahead = replace(layer, matrix=layer.matrix[1:], shift=layer.shift[1:], coefs=layer.coefs[1:])
-        flow[:, rows, cols][shown] = (ahead.forward(seen[:T]) - points[rows, cols])[shown] * np.float32(H/2)
+        ahead = replace(layer, matrix=layer.matrix[1:], shift=layer.shift[1:],
+                        coefs=layer.coefs[1:])
+        flow[:, rows, cols][shown] = ((ahead.forward(seen[:T]) - points[rows, cols])[shown]
+                                      * np.float32(H/2))
     return torch.from_numpy(np.ascontiguousarray(flow.transpose(3, 0, 1, 2)))
 
 def _extent(mask):
@@ -350,9 +377,10 @@ def estimated_flow(frames, # N pictures (H,W,3) uint8
     flows = torch.stack([estimator(a, b) for a, b in zip(frames[:-1], frames[1:])], 1)
     return resize_flow(flows, size)
 
-# %% ../nbs/50_synthetic.ipynb #1fdd4545
+# %% ../nbs/50_synthetic.ipynb #9bb560f6
 def imitated_flow(rng, flow:Tensor) -> Tensor: # true (2,T,H,W) -> (2,T,H,W)
-    'The true flow with the errors of a learnt estimator: smoothed borders, slow drift, a little noise.'
+    ('The true flow with the errors of a learnt estimator: smoothed borders, '
+     'slow drift, a little noise.')
     f, size = flow.numpy().transpose(1, 2, 3, 0), flow.shape[-2:] # (T,H,W,2)
     soft = rng.uniform(.5, 1.6)
     scale = np.abs(f).mean() + .02
@@ -362,7 +390,7 @@ def imitated_flow(rng, flow:Tensor) -> Tensor: # true (2,T,H,W) -> (2,T,H,W)
     out += rng.uniform(0, .02)*scale*rng.standard_normal(out.shape, dtype=np.float32)
     return torch.from_numpy(np.ascontiguousarray(out.transpose(3, 0, 1, 2), dtype=np.float32))
 
-# %% ../nbs/50_synthetic.ipynb #cc4a8cad
+# %% ../nbs/50_synthetic.ipynb #8756d61b
 @dataclass
 class SceneMaker:
     'Makes training volumes: (flow (2,T,h,w) in pixels of (h,w), labels (T,h,w)).'
@@ -377,15 +405,17 @@ class SceneMaker:
     def __call__(self, seed:int): # the same seed gives the same volume
         'A random volume and its labels.'
         rng = np.random.default_rng(seed)
-        layers = random_layers(rng, self.T+1, rng.choice(len(self.odds), p=self.odds), self.textures)
-        if rng.random() < self.imitated: # the frames do not matter: render no more pixels than are needed
+        layers = random_layers(rng, self.T+1, rng.choice(len(self.odds), p=self.odds),
+                               self.textures)
+        if rng.random() < self.imitated: # the frames do not matter: no more pixels than needed
             scene = render(layers, self.size)
             flow = imitated_flow(rng, scene.flow)
         else:
             scene = render(layers, self.frame_size)
             flow = estimated_flow(photograph(rng, scene.frames), self.estimator, self.size)
         h, w = self.size
-        labels = np.stack([cv2.resize(x, (w, h), interpolation=cv2.INTER_NEAREST) for x in scene.labels[:-1]])
+        labels = np.stack([cv2.resize(x, (w, h), interpolation=cv2.INTER_NEAREST)
+                           for x in scene.labels[:-1]])
         return flow, labels
 
 # %% ../nbs/50_synthetic.ipynb #4b487f92
@@ -402,18 +432,22 @@ def make_shard(folder, # new or unfinished; a finished part is kept
             flows[k] = flow.clamp(-6e4, 6e4).numpy() # the range of half precision
         flows.flush(); labels.flush()
 
-# %% ../nbs/50_synthetic.ipynb #f698169f
+# %% ../nbs/50_synthetic.ipynb #177c940a
 def demo_scene(n_frames:int=25, size=(240, 428), seed:int=7) -> Scene:
     'A short clip with three moving objects; the same on every machine.'
     rng = np.random.default_rng(seed)
-    camera = Camera(turn(.002*np.arange(n_frames)), np.linspace(0, 1, n_frames)[:, None]*np.float32([-.5, .1]))
+    camera = Camera(turn(.002*np.arange(n_frames)),
+                    np.linspace(0, 1, n_frames)[:, None]*np.float32([-.5, .1]))
     layers = [world_layer(rng, camera, _rich_texture(rng, 512), .2)]
     t = np.arange(n_frames, dtype=np.float32) - n_frames//2
-    ways = [np.stack([.035*t, .3*np.cos(t/8)], -1), np.stack([-.03*t, .01*t], -1), np.stack([.2*np.sin(t/6), -.022*t], -1)]
-    for label, (way, place, radius) in enumerate(zip(ways, [(-.7, -.3), (.9, .35), (.2, .1)], [.42, .5, .33]), 1):
+    ways = [np.stack([.035*t, .3*np.cos(t/8)], -1), np.stack([-.03*t, .01*t], -1),
+            np.stack([.2*np.sin(t/6), -.022*t], -1)]
+    for label, (way, place, radius) in enumerate(zip(ways, [(-.7, -.3), (.9, .35), (.2, .1)],
+                                                     [.42, .5, .33]), 1):
         spin = turn(rng.uniform(-.03, .03)*t)
         matrix, shift = camera.see(spin, np.float32(place) + way.astype(np.float32))
-        layers.append(Layer(_rich_texture(rng, 160), random_alpha(rng, shape=blob), radius, label, matrix, shift.astype(np.float32),
+        layers.append(Layer(_rich_texture(rng, 160), random_alpha(rng, shape=blob), radius, label,
+                            matrix, shift.astype(np.float32),
                             np.zeros((0, 3), np.float32), np.zeros((n_frames, 0, 2), np.float32)))
     return render(layers, size)
 
