@@ -6,7 +6,7 @@
 __all__ = ['METHODS', 'STILL', 'Source', 'working_size', 'open_source', 'Method', 'NetworkMethod', 'EMMethod', 'find_masks',
            'Segmentation', 'segment']
 
-# %% ../nbs/80_inference.ipynb #de5bf1bf
+# %% ../nbs/80_inference.ipynb #afe6f861
 import hashlib, json, math, time
 from collections.abc import Iterable
 from contextlib import contextmanager
@@ -25,13 +25,15 @@ from tqdm.auto import tqdm
 from .em import em_segment
 from .evaluation import resize_probs
 from .files import InputError, atomic_folder, choose
-from .flow import check_flow, flow_names, flow_scale, flow_size, flow_to_rgb, is_flow, read_volume, resize_flow
+from .flow import (check_flow, flow_names, flow_scale, flow_size, flow_to_rgb, is_flow,
+                        read_volume, resize_flow)
 from .motion import SPATIAL_MODELS, MotionModel
-from .plots import contact_sheet, labels_to_rgb, overlay, residual_to_rgb, spread, write_palette_png
+from .plots import (contact_sheet, labels_to_rgb, overlay, residual_to_rgb, spread,
+                         write_palette_png)
 from .segmenter import Segmenter, versions, weights_path
 from .video import estimate_flow, open_frames, write_video
 
-# %% ../nbs/80_inference.ipynb #2b4ccf83
+# %% ../nbs/80_inference.ipynb #bb6afab6
 @dataclass
 class Source:
     'A flow volume and what is known of the video it comes from.'
@@ -49,36 +51,42 @@ class Source:
 
 def working_size(size, # (H,W) of the input
                  area:int=128*224) -> tuple: # (h,w)
-    'About `area` pixels in the shape of `size`, in multiples of 16; `size` itself where that is smaller.'
+    ('About `area` pixels in the shape of `size`, in multiples of 16; `size` '
+     'itself where that is smaller.')
     H, W = size
     if H*W <= area: return H, W
     scale = math.sqrt(area/(H*W))
     return tuple(min(n, max(16, 16*round(n*scale/16))) for n in (H, W))
 
-# %% ../nbs/80_inference.ipynb #6e4cb1d9
-def open_source(source, # video file, folder of frames, flow file, folder of flow files, or (2,T,H,W) tensor, pixels
+# %% ../nbs/80_inference.ipynb #0e8c73f6
+def open_source(source, # video, folder of frames, flow file or folder, or (2,T,H,W) tensor, pixels
                 flow='dis', # flow estimator for frames: a name, or any `FlowEstimator`
                 bad_flow:str='error', # what to do with NaN and Inf: 'error' or 'zero'
                 size=None, # working size (h,w); None: `working_size` of the input
                 fps:float|None=None, # frames a second; None: what the source says, else 25
                 progress:bool=False) -> Source:
     'Open, estimate or take the flow of `source`.'
-    if fps is not None and not 0 < fps < 1000: raise InputError('fps', 'frames a second, between 0 and 1000', str(fps))
-    if size is not None and min(size) < 16: raise InputError('size', 'at least 16x16', 'x'.join(map(str, size)))
+    if fps is not None and not 0 < fps < 1000:
+        raise InputError('fps', 'frames a second, between 0 and 1000', str(fps))
+    if size is not None and min(size) < 16:
+        raise InputError('size', 'at least 16x16', 'x'.join(map(str, size)))
     if isinstance(source, np.ndarray): source = torch.from_numpy(source)
     if isinstance(source, Tensor): return _tensor_source(source, bad_flow, size, fps)
     path = Path(source)
-    if not path.exists(): raise InputError(path, 'a video, a folder of frames, or flow', 'nothing of that name')
+    if not path.exists():
+        raise InputError(path, 'a video, a folder of frames, or flow', 'nothing of that name')
     if is_flow(path): return _flow_source(path, bad_flow, size, fps)
     frames = open_frames(path, fps)
-    volume = estimate_flow(frames, flow, size=size or working_size(frames.size), rescale=False, bad_flow=bad_flow,
-                           progress=progress)
-    return Source(volume, frames.size, [frames.name(t) for t in range(volume.shape[1])], frames.fps, frames)
+    volume = estimate_flow(frames, flow, size=size or working_size(frames.size), rescale=False,
+                           bad_flow=bad_flow, progress=progress)
+    return Source(volume, frames.size, [frames.name(t) for t in range(volume.shape[1])],
+                  frames.fps, frames)
 
 def _tensor_source(flow, bad_flow, size, fps):
     if flow.ndim != 4: raise InputError('flow', 'a tensor (2,T,H,W)', f'shape {tuple(flow.shape)}')
     H, W = flow.shape[-2:]
-    flow = resize_flow(check_flow(flow.detach().float().cpu(), 'flow', bad_flow), size or working_size((H, W)), rescale=False)
+    flow = resize_flow(check_flow(flow.detach().float().cpu(), 'flow', bad_flow),
+                       size or working_size((H, W)), rescale=False)
     return Source(flow, (H, W), [f'{t:05d}' for t in range(flow.shape[1])], fps or 25.)
 
 def _flow_source(path, bad_flow, size, fps):
@@ -89,9 +97,10 @@ def _flow_source(path, bad_flow, size, fps):
         flow = read_volume(path, bad_flow)
         full = tuple(flow.shape[-2:])
         flow = resize_flow(flow, size or working_size(full), rescale=False)
-    return Source(flow, full, flow_names(path) or [f'{t:05d}' for t in range(flow.shape[1])], fps or 25.)
+    return Source(flow, full, flow_names(path) or [f'{t:05d}' for t in range(flow.shape[1])],
+                  fps or 25.)
 
-# %% ../nbs/80_inference.ipynb #610ca96d
+# %% ../nbs/80_inference.ipynb #ebe9df0c
 class Method(Protocol):
     'Anything that turns flow into masks.'
     max_segments: int # the largest K
@@ -100,8 +109,9 @@ class Method(Protocol):
 def _device(name):
     if name is None: return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     try: return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError, NotImplementedError) as e: # torch has no common error for a missing device
-        raise InputError('device', 'one that torch can use here, such as cpu', f'{name!r} ({str(e).splitlines()[0]})') from e
+    except (RuntimeError, AssertionError, NotImplementedError) as e: # torch has no error for this
+        raise InputError('device', 'one that torch can use here, such as cpu',
+                         f'{name!r} ({str(e).splitlines()[0]})') from e
 
 class NetworkMethod:
     'Masks by a trained network.'
@@ -111,7 +121,8 @@ class NetworkMethod:
         self.max_segments = segmenter.network.max_segments
 
     @torch.inference_mode()
-    def __call__(self, flow, K): return self.segmenter(flow[None].to(self.device), K)[0].float().cpu()
+    def __call__(self, flow, K):
+        return self.segmenter(flow[None].to(self.device), K)[0].float().cpu()
 
 class EMMethod:
     'Masks by classical expectation maximisation, without any network.'
@@ -119,10 +130,13 @@ class EMMethod:
     def __init__(self, model:MotionModel): self.model = model
     def __call__(self, flow, K): return em_segment(flow, K, self.model)[0]
 
-METHODS = {'network': lambda weights, model, device: NetworkMethod(Segmenter.from_pretrained(weights), device),
+METHODS = {'network': lambda weights, model, device: NetworkMethod(
+               Segmenter.from_pretrained(weights), device),
            'em': lambda weights, model, device: EMMethod(model)}
 
-STILL = 1e-3 # pixels of the working size: a volume whose fastest pixel is slower has no motion to segment
+# %% ../nbs/80_inference.ipynb #fe06232f
+# Pixels of the working size: a volume whose fastest pixel is slower has no motion to segment
+STILL = 1e-3
 
 def find_masks(method:Method, flow:Tensor, K:int) -> Tensor: # (2,T,H,W) -> (K,T,H,W)
     'The masks of `method`, biggest segment first; one segment where nothing moves.'
@@ -134,7 +148,7 @@ def find_masks(method:Method, flow:Tensor, K:int) -> Tensor: # (2,T,H,W) -> (K,T
     area = torch.bincount(probs.argmax(0).flatten(), minlength=K)
     return probs[area.argsort(descending=True, stable=True)]
 
-# %% ../nbs/80_inference.ipynb #4b3c2f68
+# %% ../nbs/80_inference.ipynb #9ab25f7b
 @dataclass
 class Segmentation:
     'The motion segments of a video.'
@@ -147,7 +161,8 @@ class Segmentation:
 
     @cached_property
     def labels(self) -> Tensor:
-        'Segment of each pixel at the input\'s size, (T,H,W) uint8; 0: the biggest over the sequence.'
+        ('Segment of each pixel at the input\'s size, (T,H,W) uint8; 0: the '
+         'biggest over the sequence.')
         return resize_probs(self.probs, self.source.size)
 
     @cached_property
@@ -162,10 +177,11 @@ class Segmentation:
 
     def __repr__(self):
         K, T, h, w = self.probs.shape
-        return f'Segmentation({len(self.present)} segments, {T} flows, input {self.source.size}, working size {(h, w)})'
+        return (f'Segmentation({len(self.present)} segments, {T} flows, '
+                f'input {self.source.size}, working size {(h, w)})')
 
-# %% ../nbs/80_inference.ipynb #fd1a3abe
-def segment(source, # video file, folder of frames, flow file or folder, or (2,T,H,W) tensor in pixels
+# %% ../nbs/80_inference.ipynb #a1deee66
+def segment(source, # video, folder of frames, flow file or folder, or (2,T,H,W) tensor, pixels
             K:int=4, # segments at most
             method:str='network', # of METHODS: 'network' or 'em'
             weights:str='default', # of the network: a name, or a file
@@ -178,18 +194,24 @@ def segment(source, # video file, folder of frames, flow file or folder, or (2,T
             progress:bool=False) -> Segmentation: # show bars
     'Segment a video into the parts that move coherently.'
     model = MotionModel(motion_model)
-    find = choose(METHODS, method, 'method')(weights, model, device) # before the flow: names fail early
-    if not 1 <= K <= find.max_segments: raise InputError('K', f'1 to {find.max_segments} segments', str(K))
+    # before the flow: names fail early
+    find = choose(METHODS, method, 'method')(weights, model, device)
+    if not 1 <= K <= find.max_segments:
+        raise InputError('K', f'1 to {find.max_segments} segments', str(K))
     clock = _Clock(progress)
     with clock('flow', bar=False): src = open_source(source, flow, bad_flow, size, fps, progress)
-    if min(src.flow.shape[-2:]) < 16: raise InputError(source if not isinstance(source, Tensor) else 'flow',
-        'at least 16×16 pixels', 'x'.join(map(str, src.flow.shape[-2:])))
+    if min(src.flow.shape[-2:]) < 16:
+        raise InputError(source if not isinstance(source, Tensor) else 'flow',
+                         'at least 16×16 pixels', 'x'.join(map(str, src.flow.shape[-2:])))
     with clock('masks'): probs = find_masks(find, src.working_flow, K)
     with clock('motion'): theta = model.fit(src.flow, probs)
-    settings = dict(source='tensor' if isinstance(source, Tensor) else str(source), K=K, method=method, weights=str(weights),
-                    flow=flow if isinstance(flow, str) else type(flow).__name__, motion_model=motion_model,
-                    bad_flow=bad_flow, size=list(src.flow.shape[-2:]), fps=float(src.fps), device=device, versions=versions())
-    if method == 'network': settings['weights_sha256'] = hashlib.sha256(weights_path(weights).read_bytes()).hexdigest()
+    settings = dict(source='tensor' if isinstance(source, Tensor) else str(source), K=K,
+                    method=method, weights=str(weights),
+                    flow=flow if isinstance(flow, str) else type(flow).__name__,
+                    motion_model=motion_model, bad_flow=bad_flow, size=list(src.flow.shape[-2:]),
+                    fps=float(src.fps), device=device, versions=versions())
+    if method == 'network':
+        settings['weights_sha256'] = hashlib.sha256(weights_path(weights).read_bytes()).hexdigest()
     return Segmentation(probs, theta, src, model, settings, clock.seconds)
 
 class _Clock:
@@ -203,8 +225,8 @@ class _Clock:
             shown.update()
         self.seconds[stage] = time.perf_counter() - start
 
-# %% ../nbs/80_inference.ipynb #1cc898cf
-def _parameter_names(model): # such as 'u: ij', or 'u: jj, v: ij' where the components share a parameter
+# %% ../nbs/80_inference.ipynb #04d7ea22
+def _parameter_names(model): # such as 'u: ij', or 'u: jj, v: ij' where they share a parameter
     columns = zip(*(half.split() for half in SPATIAL_MODELS[model.name.partition('_fk')[0]]))
     return [', '.join(f'{c}: {m}' for c, m in zip('uv', pair) if m != '.') for pair in columns]
 
@@ -214,19 +236,24 @@ def _describe(seg:Segmentation, areas): # (T,K) pixels of each label at the inpu
     size = seg.source.flow.abs().sum(0).mean().item()
     T, C, pixels = len(seg.source.names), seg.theta.shape[1], math.prod(seg.source.size)
     times = np.linspace(0, T-1, C).round(3).tolist() if C > 1 else [0.]
-    segments = [dict(label=k, area=(areas[:, k]/pixels).round(6).tolist(), mean_area=round(float(areas[:, k].mean()/pixels), 6),
-                     loss=round(losses[k].item(), 6), relative_loss=round(losses[k].item()/size, 6) if size else 0.,
-                     motion=dict(control_points=times, parameters=[[round(p, 6) for p in c] for c in seg.theta[k].tolist()]))
+    segments = [dict(label=k, area=(areas[:, k]/pixels).round(6).tolist(),
+                     mean_area=round(float(areas[:, k].mean()/pixels), 6),
+                     loss=round(losses[k].item(), 6),
+                     relative_loss=round(losses[k].item()/size, 6) if size else 0.,
+                     motion=dict(control_points=times, parameters=[[round(p, 6) for p in c]
+                                                                   for c in seg.theta[k].tolist()]))
                 for k in areas.any(0).nonzero()[0].tolist()]
-    return dict(size=list(seg.source.size), fps=float(seg.source.fps), frames=list(seg.source.names),
-                working_size=list(seg.probs.shape[-2:]), motion_model=seg.model.name,
-                parameter_names=_parameter_names(seg.model), units=_UNITS, segments=segments)
+    return dict(size=list(seg.source.size), fps=float(seg.source.fps),
+                frames=list(seg.source.names), working_size=list(seg.probs.shape[-2:]),
+                motion_model=seg.model.name, parameter_names=_parameter_names(seg.model),
+                units=_UNITS, segments=segments)
 
-_UNITS = dict(area='share of the frame, frame by frame', loss='mean L1 residual of its pixels, in pixels of the input',
+_UNITS = dict(area='share of the frame, frame by frame',
+              loss='mean L1 residual of its pixels, in pixels of the input',
               relative_loss='loss / mean L1 norm of the flow', control_points='frame index, from 0',
               parameters='pixels of the input per frame; i (down), j (right) and t from -1 to 1')
 
-# %% ../nbs/80_inference.ipynb #dee07416
+# %% ../nbs/80_inference.ipynb #fb6ee660
 class _Rows: # a row of the contact sheet, made where it is looked at
     def __init__(self, n, make): self.n, self.make = n, make
     def __len__(self): return self.n
@@ -239,13 +266,14 @@ def _sheet(seg, frames): # frames: {t: (H,W,3)} of the columns
     owner = labels[columns].long()[None, None].expand(1, 2, -1, -1, -1)
     fitted = dict(zip(columns, volume.gather(0, owner)[0].unbind(1))) # t -> (2,h,w)
     rows = {'frames': lambda t: frames[t]} if frames else {}
-    rows |= {'flow': lambda t: flow_to_rgb(flow[:, t], scale), 'segments': lambda t: labels_to_rgb(labels[t]),
+    rows |= {'flow': lambda t: flow_to_rgb(flow[:, t], scale),
+             'segments': lambda t: labels_to_rgb(labels[t]),
              'parametric flow': lambda t: flow_to_rgb(fitted[t], scale),
              'residual': lambda t: residual_to_rgb(flow[:, t] - fitted[t], .5*scale)}
     return contact_sheet({title: _Rows(T, make) for title, make in rows.items()})
 
-# %% ../nbs/80_inference.ipynb #9aea877e
-def _pictures(seg): # T pictures (H,W,3) to lay the segments over: the frames, or else the flow in colours
+# %% ../nbs/80_inference.ipynb #deefddfa
+def _pictures(seg): # T pictures (H,W,3) to lay the segments over: frames, or else coloured flow
     if seg.source.frames is not None:
         yield from (f for f, _ in zip(seg.source.frames, seg.source.names))
         return
@@ -253,8 +281,9 @@ def _pictures(seg): # T pictures (H,W,3) to lay the segments over: the frames, o
     for t in range(len(seg.source.names)):
         yield flow_to_rgb(resize_flow(seg.source.flow[:, t], seg.source.size, rescale=False), scale)
 
-def _save_labels(seg, folder, kept, areas, progress): # yields overlays; keeps frames for the sheet, and areas
-    names, columns = tqdm(seg.source.names, desc='saving', disable=not progress), spread(len(seg.source.names), 6)
+def _save_labels(seg, folder, kept, areas, progress): # yields overlays; fills `kept` and `areas`
+    names, columns = (tqdm(seg.source.names, desc='saving', disable=not progress),
+                      spread(len(seg.source.names), 6))
     for t, (name, picture) in enumerate(zip(names, _pictures(seg))):
         labels = resize_probs(seg.probs[:, t:t+1], seg.source.size)[0]
         write_palette_png(folder/f'{name}.png', labels)
@@ -264,20 +293,24 @@ def _save_labels(seg, folder, kept, areas, progress): # yields overlays; keeps f
 
 def _write_json(path, values): path.write_text(json.dumps(values, indent=1, allow_nan=False))
 
-# %% ../nbs/80_inference.ipynb #8ef1fb83
+# %% ../nbs/80_inference.ipynb #cb395b22
 @patch
 def save(self:Segmentation,
          out, # folder to write
          overwrite:bool=False, # replace the folder of an earlier result?
          progress:bool=False) -> Path: # show a bar
-    'Write labels/*.png, overlay.mp4, contact_sheet.png, segments.json and settings.json into `out`, all or nothing.'
-    start, kept, areas = time.perf_counter(), {}, np.zeros((len(self.source.names), len(self.probs)), int)
+    ('Write labels/*.png, overlay.mp4, contact_sheet.png, segments.json and '
+     'settings.json into `out`, all or nothing.')
+    start, kept, areas = (time.perf_counter(), {},
+                          np.zeros((len(self.source.names), len(self.probs)), int))
     with atomic_folder(out, 'segments.json', overwrite) as tmp:
         (tmp/'labels').mkdir()
-        write_video(tmp/'overlay.mp4', _save_labels(self, tmp/'labels', kept, areas, progress), self.source.fps)
+        write_video(tmp/'overlay.mp4', _save_labels(self, tmp/'labels', kept, areas, progress),
+                    self.source.fps)
         frames = kept if self.source.frames is not None else {}
         Image.fromarray(_sheet(self, frames)).save(tmp/'contact_sheet.png')
         _write_json(tmp/'segments.json', _describe(self, areas))
         self.seconds['saving'] = time.perf_counter() - start
-        _write_json(tmp/'settings.json', self.settings | dict(seconds={k: round(v, 3) for k, v in self.seconds.items()}))
+        _write_json(tmp/'settings.json',
+                    self.settings | dict(seconds={k: round(v, 3) for k, v in self.seconds.items()}))
     return Path(out)

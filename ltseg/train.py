@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['TrainSettings', 'build_data', 'build_segmenter', 'read_metrics', 'train']
 
-# %% ../nbs/70_train.ipynb #cf95bc84
+# %% ../nbs/70_train.ipynb #644602fe
 import json, math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +15,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
-from pytorch_lightning.callbacks import ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, WandbLogger
 from torch.utils.data import Subset
 
@@ -26,7 +26,7 @@ from .segmenter import RECIPES, Segmenter, save_weights, versions
 from .synthetic import PhotoTextures, SceneMaker, make_shard, random_texture
 from .video import FLOW_ESTIMATORS
 
-# %% ../nbs/70_train.ipynb #f835878f
+# %% ../nbs/70_train.ipynb #3796f1be
 @dataclass
 class TrainSettings:
     'Everything that a training run depends on.'
@@ -48,6 +48,7 @@ class TrainSettings:
     steps: int = 2000            # of the optimiser, in whole epochs (rounded up)
     batch_size: int = 4
     epoch_steps: int = 100       # steps from one validation to the next
+    average: float = 0.          # decay of the running average of the weights that is validated and kept; 0: none
     val: int = 48                # validation volumes kept back from each source
     seed: int = 123
     workers: int = 0             # processes that load samples
@@ -147,11 +148,12 @@ def _about(s, best):
 
 def _step(path): return torch.load(path, map_location='cpu', weights_only=True)['global_step']
 
-# %% ../nbs/70_train.ipynb #be397e06
+# %% ../nbs/70_train.ipynb #ecb1b6fc
 def _trainer(s, callbacks, progress):
-    bar = [TQDMProgressBar(refresh_rate=10)] if progress else []
+    more = [TQDMProgressBar(refresh_rate=10)] if progress else []
+    if s.average: more.append(EMAWeightAveraging(decay=s.average))
     return pl.Trainer(max_epochs=math.ceil(s.steps/s.epoch_steps), accelerator=s.accelerator, devices=1, precision=s.precision,
-                      logger=_loggers(s), callbacks=[*callbacks, *bar], plugins=[_WholeCheckpoints()],
+                      logger=_loggers(s), callbacks=[*callbacks, *more], plugins=[_WholeCheckpoints()],
                       gradient_clip_val=5., reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0,
                       log_every_n_steps=min(20, s.epoch_steps), enable_progress_bar=progress, enable_model_summary=False)
 
