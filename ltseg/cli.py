@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['build_parser', 'main']
 
-# %% ../nbs/90_cli.ipynb #80a52957
-import argparse, difflib, logging, os, sys
+# %% ../nbs/90_cli.ipynb #64e55d2d
+import argparse, difflib, logging, sys
 from pathlib import Path
 
 from .files import InputError, check_folder
@@ -205,12 +205,10 @@ def _train(args):
     values = {k: v for k, v in vars(args).items() if k not in ('run', 'parser', 'resume')}
     return f'weights → {train(TrainSettings(**values), resume=args.resume)}'
 
-# %% ../nbs/90_cli.ipynb #a4611c92
+# %% ../nbs/90_cli.ipynb #48b42b5c
 def main(argv=None) -> int: # argv: the words after `ltseg`; None: those of the process
     'The program `ltseg`; returns its exit status.'
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
-    # waiting threads that spin cost a busy machine most of its speed
-    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     args = build_parser().parse_args(argv)
     try: summary = args.run(args)
     except (InputError, ImportError, OSError) as e:
