@@ -106,7 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_train(words)
     return parser
 
-# %% ../nbs/90_cli.ipynb #d9539905
+# %% ../nbs/90_cli.ipynb #c138f490
 def _add_train(words):
     p = words.add_parser('train', help='train a network, headless and resumable',
                          description='Train a network on synthetic volumes (with their truth) and '
@@ -138,7 +138,8 @@ def _add_train(words):
                            lr='learning rate').items():
         p.add_argument(f'--{name}', type=float, metavar='X', help=what + "; default: the recipe's")
     p.add_argument('--average', type=float, default=0., metavar='D',
-                   help='decay of the running average of the weights that is validated and kept, such as 0.997; 0: none')
+                   help='decay of the running average of the weights that is validated and kept, '
+                   'such as 0.997; 0: none')
     p.add_argument('--init', metavar='WEIGHTS', help='start from these weights: a name, or a file')
     for name, default, what in [('steps', 2000, 'of the optimiser, rounded up to whole epochs'),
                                 ('batch-size', 4, 'volumes a step'),

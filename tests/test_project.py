@@ -31,7 +31,8 @@ def imported(path: Path) -> set:
         elif isinstance(node, ast.ImportFrom):
             base = f'ltseg.{node.module or ""}'.rstrip('.') if node.level else node.module
             names |= {f'{base}.{a.name}' for a in node.names} if base == 'ltseg' else {base}
-    return {n.split('.')[1] for n in names if n.startswith('ltseg.')}
+    modules = {n.split('.')[1] for n in names if n.startswith('ltseg.')}
+    return {m for m in modules if not m.startswith('_')}  # not a module: __version__
 
 
 ORDER = module_order()
