@@ -26,7 +26,7 @@ from .segmenter import RECIPES, Segmenter, save_weights, versions
 from .synthetic import PhotoTextures, SceneMaker, make_shard, random_texture
 from .video import FLOW_ESTIMATORS
 
-# %% ../nbs/70_train.ipynb #3796f1be
+# %% ../nbs/70_train.ipynb #a03f65da
 @dataclass
 class TrainSettings:
     'Everything that a training run depends on.'
@@ -48,7 +48,7 @@ class TrainSettings:
     steps: int = 2000            # of the optimiser, in whole epochs (rounded up)
     batch_size: int = 4
     epoch_steps: int = 100       # steps from one validation to the next
-    average: float = 0.          # decay of the running average of the weights that is validated and kept; 0: none
+    average: float = 0.          # decay of the running average of weights that is kept; 0: none
     val: int = 48                # validation volumes kept back from each source
     seed: int = 123
     workers: int = 0             # processes that load samples
@@ -58,27 +58,33 @@ class TrainSettings:
 
     def __post_init__(self):
         if self.recipe is None: self.recipe = 'ltms' if self.network == 'ltms' else 'synthetic'
-        for name, least in dict(steps=1, batch_size=1, epoch_steps=1, val=1, length=1, workers=0).items():
-            if getattr(self, name) < least: raise InputError(name, f'at least {least}', str(getattr(self, name)))
-        if min(self.size) < 32: raise InputError('size', 'at least 32x32', 'x'.join(map(str, self.size)))
+        least = dict(steps=1, batch_size=1, epoch_steps=1, val=1, length=1, workers=0)
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value < low: raise InputError(name, f'at least {low}', str(value))
+        if min(self.size) < 32:
+            raise InputError('size', 'at least 32x32', 'x'.join(map(str, self.size)))
         self.epoch_steps = min(self.epoch_steps, self.steps)
 
-# %% ../nbs/70_train.ipynb #2d028723
+# %% ../nbs/70_train.ipynb #0e41985e
 def _split(dataset, val, gap=0): # the last `val` items (at most a fifth) are for validation
     n = min(val, len(dataset)//5)
-    if not n: raise InputError('training data', 'five volumes or windows in each source', str(len(dataset)))
+    if not n:
+        raise InputError('training data', 'five volumes or windows in each source', str(len(dataset)))
     cut = len(dataset) - n
     return Subset(dataset, range(max(1, cut - gap))), Subset(dataset, range(cut, len(dataset)))
 
 def build_data(s:TrainSettings) -> VolumeData:
     'Render, estimate and open what `s` asks for.'
-    estimator = choose(FLOW_ESTIMATORS, s.flow, 'flow estimator')() if s.synthetic or s.videos else None
+    needed = s.synthetic or s.videos
+    estimator = choose(FLOW_ESTIMATORS, s.flow, 'flow estimator')() if needed else None
     shards = list(s.shards)
     if s.synthetic:
         own = Path(s.out)/'shard'
         textures = PhotoTextures(s.textures) if s.textures else random_texture
         if not (own/'labels.npy').exists():
-            make_shard(own, SceneMaker(estimator, s.length, tuple(s.size), textures=textures), s.synthetic, s.seed)
+            maker = SceneMaker(estimator, s.length, tuple(s.size), textures=textures)
+            make_shard(own, maker, s.synthetic, s.seed)
         shards.append(str(own))
     train, val = zip(*[_split(Shard(f), s.val) for f in shards]) if shards else ((), ())
     weights = [(1 - s.real_share if s.videos else 1.)/len(train) for _ in train]
@@ -86,19 +92,24 @@ def build_data(s:TrainSettings) -> VolumeData:
         files = cache_flows(s.videos, Path(s.out)/'flows', estimator, tuple(s.size))
         windows = Windows(files, s.length)
         real, kept = _split(windows, s.val, gap=-(-s.length//windows.stride))
-        train, val, weights = (*train, real), (*val, kept), [*weights, s.real_share if shards else 1.]
-    if not train: raise InputError('training data', 'shards, synthetic volumes or videos', 'none of them')
-    return VolumeData(train, val, weights, s.batch_size, s.batch_size*s.epoch_steps, seed=s.seed, workers=s.workers)
+        train, val = (*train, real), (*val, kept)
+        weights = [*weights, s.real_share if shards else 1.]
+    if not train:
+        raise InputError('training data', 'shards, synthetic volumes or videos', 'none of them')
+    return VolumeData(train, val, weights, s.batch_size, s.batch_size*s.epoch_steps,
+                      seed=s.seed, workers=s.workers)
 
-# %% ../nbs/70_train.ipynb #e2eb6c66
+# %% ../nbs/70_train.ipynb #c705f9d1
 def build_segmenter(s:TrainSettings) -> Segmenter:
     'The segmenter to train: fresh, or from the weights of `s.init` under the recipe of `s`.'
-    changes = {k: getattr(s, k) for k in ('supervised', 'unsupervised', 'lr') if getattr(s, k) is not None}
+    given = {k: getattr(s, k) for k in ('supervised', 'unsupervised', 'lr')}
+    changes = {k: v for k, v in given.items() if v is not None}
     recipe = replace(choose(RECIPES, s.recipe, 'recipe'), seed=s.seed, **changes)
     if s.videos and not recipe.unsupervised:
         raise InputError('unsupervised', 'a weight above 0 for videos, which have no labels', '0')
     pl.seed_everything(s.seed, workers=True, verbose=False)
-    if s.init is None: return Segmenter(asdict(choose(CONFIGS, s.network, 'network')), asdict(recipe))
+    if s.init is None:
+        return Segmenter(asdict(choose(CONFIGS, s.network, 'network')), asdict(recipe))
     start = Segmenter.from_pretrained(s.init)
     segmenter = Segmenter(asdict(start.config), asdict(recipe))
     segmenter.load_state_dict(start.state_dict())
@@ -111,10 +122,12 @@ def _loggers(s):
 
 def read_metrics(out) -> pd.DataFrame: # the folder of a run
     'What a run has logged, over all its starts; steps that were repeated after a kill count once.'
-    files = sorted(Path(out).glob('logs/version_*/metrics.csv'), key=lambda p: int(p.parent.name.split('_')[1]))
-    if not files: raise InputError(out, 'the folder of a training run', 'no logs/version_*/metrics.csv')
+    start = lambda path: int(path.parent.name.split('_')[1])
+    files = sorted(Path(out).glob('logs/version_*/metrics.csv'), key=start)
+    if not files:
+        raise InputError(out, 'the folder of a training run', 'no logs/version_*/metrics.csv')
     log = pd.concat([pd.read_csv(f) for f in files])
-    return log.groupby('step').last().reset_index() # `last` takes the last value that is there, column by column
+    return log.groupby('step').last().reset_index() # `last`: the last value that is there, by column
 
 class _WholeCheckpoints(TorchCheckpointIO):
     'Writes checkpoints under a temporary name: a kill while saving leaves the previous one.'
@@ -123,49 +136,56 @@ class _WholeCheckpoints(TorchCheckpointIO):
 
 def _checkpoints(out):
     keep = dict(dirpath=out, enable_version_counter=False)
-    return [ModelCheckpoint(filename='best', monitor='val/loss', save_on_train_epoch_end=False, **keep),
-            ModelCheckpoint(filename='last', save_on_train_epoch_end=True, **keep)]
+    best = ModelCheckpoint(filename='best', monitor='val/loss', save_on_train_epoch_end=False, **keep)
+    return best, ModelCheckpoint(filename='last', save_on_train_epoch_end=True, **keep)
 
-# %% ../nbs/70_train.ipynb #798396f7
+# %% ../nbs/70_train.ipynb #29a1b943
 _MAY_CHANGE = {'steps', 'workers', 'accelerator', 'precision', 'wandb'}
 
 def _claim(s, resume): # write settings.json, or check that it tells of the same run
-    path, mine = Path(s.out)/'settings.json', json.loads(json.dumps(asdict(s))) # tuples as JSON has them
+    path = Path(s.out)/'settings.json'
+    mine = json.loads(json.dumps(asdict(s))) # tuples as JSON has them
     if path.exists():
         if not resume: raise InputError(s.out, 'a new folder (or --resume)', 'a training run')
         before = json.loads(path.read_text())['settings']
         other = [k for k in mine if mine[k] != before.get(k) and k not in _MAY_CHANGE | {'out'}]
-        if other: raise InputError(path, ', '.join(f'{k}={before.get(k)}' for k in other) + ' as this run began',
-                                   ', '.join(f'{k}={mine[k]}' for k in other))
-    with atomic_path(path) as tmp: tmp.write_text(json.dumps(dict(settings=mine, versions=versions()), indent=1))
+        listed = lambda values: ', '.join(f'{k}={values.get(k)}' for k in other)
+        if other: raise InputError(path, f'{listed(before)} as this run began', listed(mine))
+    with atomic_path(path) as tmp:
+        tmp.write_text(json.dumps(dict(settings=mine, versions=versions()), indent=1))
 
-# %% ../nbs/70_train.ipynb #a3066cf8
+# %% ../nbs/70_train.ipynb #1ced47c6
 def _about(s, best):
-    kept = {k: v for k, v in asdict(s).items() if k not in ('out', 'shards', 'textures', 'videos', 'init')}
+    private = ('out', 'shards', 'textures', 'videos', 'init')
+    kept = {k: v for k, v in asdict(s).items() if k not in private}
     counts = {k: len(getattr(s, k)) for k in ('shards', 'textures', 'videos')}
     return dict(settings=kept, sources=counts, fresh=s.init is None, versions=versions(),
                 validation_loss=float(best.best_model_score), step=_step(best.best_model_path))
 
 def _step(path): return torch.load(path, map_location='cpu', weights_only=True)['global_step']
 
-# %% ../nbs/70_train.ipynb #ecb1b6fc
+# %% ../nbs/70_train.ipynb #88a361cd
 def _trainer(s, callbacks, progress):
     more = [TQDMProgressBar(refresh_rate=10)] if progress else []
     if s.average: more.append(EMAWeightAveraging(decay=s.average))
-    return pl.Trainer(max_epochs=math.ceil(s.steps/s.epoch_steps), accelerator=s.accelerator, devices=1, precision=s.precision,
-                      logger=_loggers(s), callbacks=[*callbacks, *more], plugins=[_WholeCheckpoints()],
-                      gradient_clip_val=5., reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0,
-                      log_every_n_steps=min(20, s.epoch_steps), enable_progress_bar=progress, enable_model_summary=False)
+    return pl.Trainer(max_epochs=math.ceil(s.steps/s.epoch_steps), gradient_clip_val=5.,
+                      accelerator=s.accelerator, devices=1, precision=s.precision,
+                      logger=_loggers(s), log_every_n_steps=min(20, s.epoch_steps),
+                      callbacks=[*callbacks, *more], plugins=[_WholeCheckpoints()],
+                      reload_dataloaders_every_n_epochs=1, num_sanity_val_steps=0,
+                      enable_progress_bar=progress, enable_model_summary=False)
 
 def train(s:TrainSettings,
           resume:bool=False, # go on from the last checkpoint in `s.out`, if there is one
           progress:bool=True) -> Path: # of the finished weights
-    'Train as `s` says; returns the path of `weights.safetensors`, those of the best validation loss.'
+    'Train as `s` says; returns the path of the weights, those of the best validation loss.'
     segmenter = build_segmenter(s) # names fail early
     _claim(s, resume)
     data, last = build_data(s), Path(s.out)/'last.ckpt'
     best, latest = _checkpoints(s.out)
     trainer = _trainer(s, [best, latest], progress)
-    trainer.fit(segmenter, data, ckpt_path=str(last) if resume and last.exists() else None, weights_only=True)
-    save_weights(Segmenter.from_pretrained(best.best_model_path), Path(s.out)/'weights.safetensors', _about(s, best))
-    return Path(s.out)/'weights.safetensors'
+    start = str(last) if resume and last.exists() else None
+    trainer.fit(segmenter, data, ckpt_path=start, weights_only=True)
+    weights = Path(s.out)/'weights.safetensors'
+    save_weights(Segmenter.from_pretrained(best.best_model_path), weights, _about(s, best))
+    return weights
