@@ -200,8 +200,8 @@ def shrink(batch:Sample, size) -> Sample: # size: (h,w)
      'averages, labels by the nearest.')
     if tuple(batch.flow.shape[-2:]) == tuple(size): return batch
     small = lambda flow: F.adaptive_avg_pool3d(flow, (flow.shape[2], *size))
-    return Sample(small(batch.flow), F.interpolate(batch.labels, tuple(size), mode='nearest-exact'),
-                  small(batch.input))
+    labels = F.interpolate(batch.labels, tuple(size), mode='nearest-exact')
+    return batch._replace(flow=small(batch.flow), labels=labels, input=small(batch.input))
 
 def _from_dict(cls, values): # lists come back from JSON and checkpoints where tuples went in
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
