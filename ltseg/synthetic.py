@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['SHAPES', 'frame_grid', 'Layer', 'backward', 'noise', 'random_texture', 'PhotoTextures', 'blob', 'cloud', 'box',
-           'limb', 'random_alpha', 'wander', 'turn', 'stop', 'Camera', 'random_camera', 'world_layer', 'object_layers',
-           'random_layers', 'Scene', 'render', 'photograph', 'estimated_flow', 'imitated_flow', 'SceneMaker',
-           'make_shard', 'demo_scene']
+           'limb', 'random_alpha', 'wander', 'turn', 'stop', 'gait', 'Camera', 'random_camera', 'world_layer',
+           'object_layers', 'random_layers', 'Scene', 'render', 'photograph', 'estimated_flow', 'imitated_flow',
+           'SceneMaker', 'make_shard', 'demo_scene']
 
 # %% ../nbs/50_synthetic.ipynb #ead4b83f
 from dataclasses import dataclass, field, replace
@@ -165,7 +165,7 @@ def random_alpha(rng, n=160, shape=None): # shape: of SHAPES or `limb`; None: an
     shape = shape or SHAPES[rng.integers(len(SHAPES))]
     return np.clip(shape(rng, n)*n/4 + .5, 0, 1).astype(np.float32)
 
-# %% ../nbs/50_synthetic.ipynb #903cbe8c
+# %% ../nbs/50_synthetic.ipynb #b7f01eb3
 def wander(rng, n, dims, speed, waver=.5):
     ('Positions of `n` frames of a smooth random walk, about `speed` a frame; '
      '(n,dims), zero in the middle frame.')
@@ -189,8 +189,14 @@ def stop(rng, path): # (n,dims)
     k = int(rng.integers(n//4, n - n//4 + 1))
     still = np.arange(n).clip(max=k) if rng.random() < .5 else np.arange(n).clip(min=k)
     return path[still]
+def gait(rng, path): # (n,dims)
+    'The same way at a pace that drops to zero once in each period of 5 to 30 frames.'
+    n, period = len(path), rng.uniform(5, 30)/(2*np.pi)
+    t = np.arange(n)
+    clock = (t + period*np.sin(t/period + rng.uniform(0, 6.3))).clip(0, n-1) # never runs back
+    return np.stack([np.interp(clock, t, x) for x in path.T], -1).astype(np.float32)
 
-# %% ../nbs/50_synthetic.ipynb #c082f7c1
+# %% ../nbs/50_synthetic.ipynb #5e7fca84
 @dataclass
 class Camera:
     'Motion of the camera over N frames.'
@@ -205,7 +211,7 @@ def random_camera(rng, n, speed):
     ('A camera that travels about `speed` (half frame heights a frame), with '
      'a little rotation and zoom.')
     angle = wander(rng, n, 1, rng.choice([0, .003, .012]))[:, 0]
-    zoom = np.exp(wander(rng, n, 1, rng.choice([0, .004, .015]))[:, 0])
+    zoom = np.exp(wander(rng, n, 1, rng.choice([0, .004, .015, .03]))[:, 0])
     way = (wander(rng, n, 2, speed)
            + rng.choice([0, .15])*speed*rng.standard_normal((n, 2))) # a shaky hand
     return Camera(turn(angle, zoom), way.astype(np.float32))
@@ -222,13 +228,14 @@ def world_layer(rng, camera:Camera, texture,
     return Layer(texture, None, 2.5, 0, matrix, camera.way.copy(), waves,
                  height[:, None]*camera.way[:, None])
 
-# %% ../nbs/50_synthetic.ipynb #10cb73bf
+# %% ../nbs/50_synthetic.ipynb #3c0262ef
 def object_layers(rng, camera:Camera, label, way, place, radius, depth, textures):
     'Layers of an object that goes along `way` (N,2) about `place` (2,), of size `radius`.'
     n, still = len(way), rng.random() < .4 # still: does not turn, grow or wobble
     calm = 0. if still else 1.
     angle = calm*wander(rng, n, 1, rng.uniform(0, .06))[:, 0]
-    grow = np.exp(calm*wander(rng, n, 1, rng.uniform(0, .02))[:, 0])
+    nearer = rng.choice([.005, .02, .05]) # growth a frame: what comes towards the camera fills it
+    grow = np.exp(calm*wander(rng, n, 1, nearer)[:, 0].clip(-1.2, 1.2))
     own, texture = turn(angle, grow), textures(rng, (160, 160))
     waves = np.stack([*rng.normal(0, 1.5/radius, (2, 2)),
                       rng.uniform(0, 6.3, 2)], -1).astype(np.float32)
@@ -236,7 +243,8 @@ def object_layers(rng, camera:Camera, label, way, place, radius, depth, textures
     matrix, shift = camera.see(own, place + way, depth)
     layers = []
     for _ in range(rng.integers(1, 5) if rng.random() < .4 else 0):
-        layers.append(_limb_layer(rng, camera, label, own, place + way, radius, depth, texture))
+        own_way = gait(rng, way) if rng.random() < .5 else way # of a foot, and of a hand
+        layers.append(_limb_layer(rng, camera, label, own, place + own_way, radius, depth, texture))
     body = Layer(texture, random_alpha(rng), radius, label, matrix, shift, waves,
                  wobble.astype(np.float32))
     layers.insert(int(rng.integers(len(layers)+1)), body) # limbs behind the body and before it
@@ -255,7 +263,7 @@ def _limb_layer(rng, camera, label, own, path, radius, depth, texture):
     return Layer(texture, random_alpha(rng, shape=limb), length, label, matrix, shift,
                  np.zeros((0, 3), np.float32), np.zeros((n, 0, 2), np.float32))
 
-# %% ../nbs/50_synthetic.ipynb #b72266bb
+# %% ../nbs/50_synthetic.ipynb #b6fff2b2
 def random_layers(rng, n, # frames
                   n_objects, textures=random_texture): # textures: (rng, size) -> picture
     'The layers of a random scene, back to front.'
@@ -263,16 +271,18 @@ def random_layers(rng, n, # frames
     camera = random_camera(rng, n, speed)
     pace = np.exp(rng.uniform(np.log(.012), np.log(.1), n_objects)) + .2*speed
     ways = [wander(rng, n, 2, p) for p in pace]
-    ways = [stop(rng, w) if rng.random() < .15 else w for w in ways]
+    changes = [rng.choice([stop, gait, None], p=[.12, .25, .63]) for _ in ways]
+    ways = [change(rng, w) if change else w for change, w in zip(changes, ways)]
     depths = rng.uniform(1, 1.6, n_objects)
     if n_objects and rng.random() < .4: # follow the first one
         follow = (rng.uniform(.7, 1.)*ways[0]).astype(np.float32)
         camera.way = (.1*camera.way - follow/depths[0]).astype(np.float32)
+    elif rng.random() < .2: camera.way = gait(rng, camera.way) # a pan that halts
     layers = [world_layer(rng, camera, textures(rng, (512, 512)), rng.choice([0., .15, .4, .7]))]
     for _ in range(rng.integers(1, 4) if rng.random() < .35 else 0):
         layers.append(_still_layer(rng, camera, n, textures))
     for label in range(1, n_objects+1):
-        radius = np.exp(rng.uniform(np.log(.25), np.log(1.4)))
+        radius = np.exp(rng.uniform(np.log(.22), np.log(1.6)))
         place = rng.uniform(-1, 1, 2)*(1.2, .6)
         layers += object_layers(rng, camera, label, ways[label-1], place.astype(np.float32), radius,
                                 depths[label-1], textures)
