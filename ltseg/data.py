@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['AUGMENT', 'Shard', 'cache_flows', 'Windows', 'Mixture', 'VolumeData']
 
-# %% ../nbs/55_data.ipynb #a152d6ed
+# %% ../nbs/55_data.ipynb #07c7b556
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from .augment import VOID, Sample, bad_frames, flip, global_motion, sample, zoom
+from .augment import PERTURBATIONS, VOID, Sample, camera_motion, flip, sample, zoom
 from .files import InputError, atomic_path
 from .video import FlowEstimator, estimate_flow, open_frames
 
@@ -90,8 +91,10 @@ class Mixture(Dataset):
         for f in self.augment: s = f(s, rng)
         return s
 
-# %% ../nbs/55_data.ipynb #4b85a1df
-AUGMENT = (flip, zoom, global_motion, bad_frames)
+# %% ../nbs/55_data.ipynb #19f684d6
+AUGMENT = (flip, zoom, camera_motion, # of the shipped weights: half the published odds
+           replace(PERTURBATIONS['PerturbInputFlowNoise'], odds=.1),
+           replace(PERTURBATIONS['PerturbInputFlowNull'], odds=.1))
 
 class VolumeData(pl.LightningDataModule):
     'Batches of samples: a mixture for training, fixed datasets for validation.'
