@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['UNKNOWN', 'BAD_FLOW', 'FLO_MAGIC', 'FLOW_FORMATS', 'check_flow', 'read_flo', 'write_flo', 'read_kitti', 'write_kitti',
            'read_npy', 'write_npy', 'read_flow', 'write_flow', 'resampling', 'resize_flow', 'flow_files', 'flow_names',
-           'is_flow', 'read_volume', 'flow_size', 'write_volume', 'flow_scale', 'flow_to_rgb']
+           'is_flow', 'read_flows', 'read_volume', 'flow_size', 'write_volume', 'flow_scale', 'flow_to_rgb']
 
 # %% ../nbs/05_flow.ipynb #8858c9fe
 import math, struct, zipfile, zlib
@@ -268,27 +268,34 @@ def is_flow(path)->bool:
     with open(first, 'rb') as f: header = _png_header(f.read(26))
     return header is not None and header[2:] == (16, 2)
 
-# %% ../nbs/05_flow.ipynb #4d639214
-def read_volume(path, # folder of flow files, or one file
-                bad_flow:str='error', # see `check_flow`
-                size=None, # (h, w) to resize every flow to, as it is read; None: as they are
-                rescale:bool=True # see `resize_flow`
-               )->Tensor: # (2, T, H, W) float32, pixels
-    'A flow volume; one flow file is a volume of T = 1.'
-    files, volume, full = flow_files(path), None, None
-    if not Path(path).is_dir():
-        volume = check_flow(_read(files[0]), path, bad_flow)
-        volume = volume if volume.ndim == 4 else volume[:, None]
-        return volume if size is None else resize_flow(volume, size, rescale)
+# %% ../nbs/05_flow.ipynb #b5f1ce54
+def read_flows(files, # flow files, in order
+               bad_flow:str='error', # see `check_flow`
+               size=None, # (h, w) to resize every flow to, as it is read; None: as they are
+               rescale:bool=True # see `resize_flow`
+              )->Tensor: # (2, T, H, W) float32, pixels
+    'A volume from a file a frame, all of one size.'
+    volume, full = None, None
     for t, file in enumerate(files):
         flow = read_flow(file, bad_flow)
         full = full or flow.shape
         if flow.shape != full:
-            raise InputError(file, f'{_size(full)} as in {files[0].name}', _size(flow.shape))
+            raise InputError(file, f'{_size(full)} as in {Path(files[0]).name}', _size(flow.shape))
         if size is not None: flow = resize_flow(flow, size, rescale)
         if volume is None: volume = flow.new_empty(2, len(files), *flow.shape[1:])
         volume[:, t] = flow
     return volume
+
+def read_volume(path, # folder of flow files, or one file
+                bad_flow:str='error', # see `check_flow`
+                size=None, rescale:bool=True # see `read_flows`
+               )->Tensor: # (2, T, H, W) float32, pixels
+    'A flow volume; one flow file is a volume of T = 1.'
+    files = flow_files(path)
+    if Path(path).is_dir(): return read_flows(files, bad_flow, size, rescale)
+    volume = check_flow(_read(files[0]), path, bad_flow)
+    volume = volume if volume.ndim == 4 else volume[:, None]
+    return volume if size is None else resize_flow(volume, size, rescale)
 
 def _size(shape): return f'{shape[-1]}×{shape[-2]} pixels'
 

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['VIDEO_ENDINGS', 'IMAGE_ENDINGS', 'DIS_PRESETS', 'FLOW_ESTIMATORS', 'write_video', 'VideoFrames', 'read_image',
-           'FolderFrames', 'open_frames', 'FlowEstimator', 'OpenCVFlow', 'DIS', 'DeepFlow', 'RAFT', 'flow_pairs',
-           'estimate_flow']
+           'PictureFrames', 'folder_frames', 'open_frames', 'FlowEstimator', 'OpenCVFlow', 'DIS', 'DeepFlow', 'RAFT',
+           'flow_pairs', 'estimate_flow']
 
 # %% ../nbs/10_video.ipynb #24c1b13f
 import importlib, os, threading
@@ -170,19 +170,15 @@ def read_image(path)->np.ndarray: # (H, W, 3) uint8
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e: # Pillow's
         raise InputError(path, 'a complete picture', str(e)) from e
 
-# %% ../nbs/10_video.ipynb #0ade2671
-class FolderFrames:
-    'The frames of a folder of pictures, read as they are asked for.'
+# %% ../nbs/10_video.ipynb #63e7b77a
+class PictureFrames:
+    'Frames that are picture files, read as they are asked for.'
 
     def __init__(self,
-                 path,
-                 fps:float=25): # a folder states none
-        self.path, self.fps = Path(path), fps
-        self.files = list_files(path, IMAGE_ENDINGS)
-        if not self.files:
-            raise InputError(path, f'frames ({", ".join(sorted(IMAGE_ENDINGS))})', 'none')
-        if len({f.stem for f in self.files}) < len(self.files):
-            raise InputError(path, 'one frame of each name', 'names that differ in the ending only')
+                 files, # one or more, in order
+                 fps:float=25): # files state none
+        self.files, self.fps = list(files), fps
+        self.path = Path(self.files[0]).parent # what messages name
         self.size = read_image(self.files[0]).shape[:2]
 
     def __iter__(self):
@@ -197,14 +193,22 @@ class FolderFrames:
     def name(self, t:int): return self.files[t].stem
     def __repr__(self): return f'{self.path.name}: {len(self)} frames, {_size(self.size)}'
 
-# %% ../nbs/10_video.ipynb #b40bc4ad
+def folder_frames(path, fps:float=25)->PictureFrames:
+    'The pictures of a folder, in natural order.'
+    files = list_files(path, IMAGE_ENDINGS)
+    if not files: raise InputError(path, f'frames ({", ".join(sorted(IMAGE_ENDINGS))})', 'none')
+    if len({f.stem for f in files}) < len(files):
+        raise InputError(path, 'one frame of each name', 'names that differ in the ending only')
+    return PictureFrames(files, fps)
+
+# %% ../nbs/10_video.ipynb #f8134528
 def open_frames(path, # a video file, or a folder of pictures
                 fps=None): # frames per second, where the source is wrong or a folder
     'A re-iterable source of (H, W, 3) uint8 frames with `.size` (H, W), `.fps`, and `.name(t)`.'
     path = Path(path)
     if not path.exists():
         raise InputError(path, 'a video file or a folder of frames', 'nothing of that name')
-    frames = FolderFrames(path) if path.is_dir() else VideoFrames(path)
+    frames = folder_frames(path) if path.is_dir() else VideoFrames(path)
     if fps is not None: frames.fps = fps
     return frames
 
