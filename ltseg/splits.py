@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['FILE_COLUMNS', 'COLUMNS', 'MAX_CSV', 'PARTS', 'ROW', 'BOUNDARIES', 'MASK_ENDINGS', 'LAYOUTS', 'FLOW_ENDINGS', 'Split',
            'find_split', 'read_split', 'Request', 'parse_request', 'parse_requests', 'rows_for', 'Layout',
-           'read_layout', 'Clip', 'merge_masks', 'write_split', 'split_folder', 'Pair', 'FlowSummary', 'fill_flow']
+           'DavisChoice', 'read_layout', 'Clip', 'merge_masks', 'write_split', 'split_folder', 'Pair', 'FlowSummary',
+           'fill_flow']
 
 # %% ../nbs/54_splits.ipynb #e692b72d
 import csv, json, os, re, stat
@@ -30,7 +31,7 @@ from .flow import BAD_FLOW, check_flow, write_flow
 from .plots import write_palette_png
 from .video import FLOW_ESTIMATORS, IMAGE_ENDINGS, flow_pairs, read_image
 
-# %% ../nbs/54_splits.ipynb #a06fdb88
+# %% ../nbs/54_splits.ipynb #442e5c17
 _SHOWN = 10
 
 def _refuse(what, # the file or folder
@@ -39,10 +40,13 @@ def _refuse(what, # the file or folder
     'One `InputError` that lists the first of `problems` and counts them all.'
     problems = list(problems)
     if not problems: return
-    shown = ''.join(f'\n  {p}' for p in problems[:_SHOWN])
+    shown = ''.join(f'\n  {_printable(p)}' for p in problems[:_SHOWN])
     more = f'\n  … and {len(problems) - _SHOWN} more' if len(problems) > _SHOWN else ''
     count = f'{len(problems)} problem' + ('s' if len(problems) > 1 else '')
     raise InputError(what, expected, f'{count}:{shown}{more}')
+
+def _printable(text): # names of files may hold anything
+    return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 # %% ../nbs/54_splits.ipynb #077e5216
 FILE_COLUMNS = ('Flow', 'Image', 'GtMask')
@@ -79,30 +83,36 @@ def _read_cells(path): # -> DataFrame, all columns as str, blank: ''; index: num
     numbers, rows = zip(*lines)
     return pd.DataFrame(rows, index=numbers, columns=heading, dtype='string')
 
-# %% ../nbs/54_splits.ipynb #b59dc229
+# %% ../nbs/54_splits.ipynb #7292c7c1
+_UNPRINTABLE = re.compile('[\0-\x1f\x7f\ud800-\udfff]') # the last are bytes that are no UTF-8
+
 def _unsafe(path:str): # -> what is wrong with a relative path as such; None: nothing
-    if any(ord(c) < 32 or ord(c) == 127 for c in path): return 'has control characters'
-    if any('\ud800' <= c <= '\udfff' for c in path): return 'is no UTF-8' # bytes of a file's name
-    if PurePosixPath(path).is_absolute(): return 'is absolute'
-    if '..' in PurePosixPath(path).parts: return 'has ".."'
-    if PurePosixPath(path) == PurePosixPath(): return 'names nothing'
+    if _UNPRINTABLE.search(path): return 'has control characters or bytes that are no UTF-8'
+    if path.startswith('/'): return 'is absolute'
+    parts = set(path.split('/'))
+    if '..' in parts: return 'has ".."'
+    if parts <= {'', '.'}: return 'names nothing'
 
 class _Inside:
     'Checks files below a folder; each folder on the way is resolved once.'
 
     def __init__(self, base_dir):
-        self.base, self.resolve = Path(base_dir).resolve(), cache(os.path.realpath)
+        self.base, self.leads = Path(base_dir).resolve(), cache(self._leads)
+
+    def _leads(self, path): # -> None if the path, links followed, stays inside
+        place = os.path.realpath(path)
+        if not Path(place).is_relative_to(self.base): return f'leads outside, to {place}'
 
     def problem(self, path:str): # -> what is wrong with this file; None: nothing
         wrong = _unsafe(path)
         if wrong: return wrong
-        full = self.base/path
+        full = os.path.join(self.base, path)
         try: kind = os.lstat(full).st_mode
         except FileNotFoundError: return 'is not there'
         except OSError as e: return e.strerror
-        place = os.path.realpath(full) if stat.S_ISLNK(kind) else self.resolve(full.parent)
-        if not Path(place).is_relative_to(self.base): return f'leads outside, to {place}'
-        if not stat.S_ISREG(kind) and not os.path.isfile(full): return 'is no file'
+        wrong = self.leads(full if stat.S_ISLNK(kind) else os.path.dirname(full))
+        if wrong or stat.S_ISREG(kind): return wrong
+        if not os.path.isfile(full): return 'is no file'
 
 # %% ../nbs/54_splits.ipynb #42ca85cf
 PARTS = ('train', 'val', 'test')
@@ -287,14 +297,29 @@ def _folders(path): # name -> folder, in natural order
 
 def _has_pictures(path): return bool(list_files(path, IMAGE_ENDINGS | MASK_ENDINGS))
 
-# %% ../nbs/54_splits.ipynb #f475c71b
+# %% ../nbs/54_splits.ipynb #1c845d5b
+class DavisChoice(NamedTuple):
+    'What to take of a folder in DAVIS layout, where there are several.'
+    resolution: str|None = None  # such as 480p, of frames and annotations
+    annotations: str|None = None # folder, such as Annotations_unsupervised; None: Annotations
+    image_set: str|None = None   # folder in ImageSets, such as 2016
+
+# %% ../nbs/54_splits.ipynb #ffea7dad
+def _pick(found, name, where, what): # -> the entry called so, or the only one there is
+    if name in found: return found[name]
+    if len(found) == 1: return next(iter(found.values()))
+    names = ', '.join(found)
+    raise InputError(where, f'{what} among {names}', repr(name) if name else 'none named')
+
 def _level(folder, resolution): # -> the folder whose subfolders are the sequences
     found = _folders(folder)
     if not found or any(map(_has_pictures, found.values())): return folder
-    if resolution in found: return found[resolution]
-    if len(found) == 1: return next(iter(found.values()))
-    raise InputError(folder, 'a resolution (--resolution) among ' + ', '.join(found),
-                     repr(resolution) if resolution else 'none named')
+    return _pick(found, resolution, folder, 'a resolution (--resolution)')
+
+def _annotations(folder, choice): # -> folder of the annotations; None: there is none
+    found = {n: p for n, p in _folders(folder).items() if n.startswith('Annotations')}
+    if choice.annotations is not None: return choose(found, choice.annotations, '--annotations')
+    return _pick(found, 'Annotations', folder, 'annotations (--annotations)') if found else None
 
 # %% ../nbs/54_splits.ipynb #4176e941
 def _read_list(file): # -> sequences, each once
@@ -317,29 +342,29 @@ def _image_sets(folder, image_set): # -> {part: sequences}; {}: no lists
         raise InputError(folder, 'one of ' + ', '.join(sets) + ' (--image_set)', 'none named')
     return first
 
-# %% ../nbs/54_splits.ipynb #ebc43207
-def _davis(folder, resolution, image_set):
-    frames, masks = folder/'JPEGImages', folder/'Annotations'
+# %% ../nbs/54_splits.ipynb #909e0a26
+def _davis(folder, choice):
+    frames = folder/'JPEGImages'
     if not frames.is_dir() or (folder/'GroundTruth').is_dir(): return None
-    frames = _level(frames, resolution)
-    masks = _level(masks, resolution) if masks.is_dir() else None
-    if resolution and resolution not in (frames.name, masks and masks.name):
-        raise InputError(folder, f'frames or annotations in {resolution}', frames.name)
-    return Layout(_folders(frames), _folders(masks) if masks else {},
-                  _image_sets(folder/'ImageSets', image_set))
+    both = (frames, _annotations(folder, choice))
+    places = [_level(p, choice.resolution) for p in both if p]
+    if choice.resolution not in (None, *(p.name for p in places)):
+        found = ' and '.join(p.name for p in places)
+        raise InputError(folder, f'frames or annotations in {choice.resolution}', found)
+    return Layout(*map(_folders, places), parts=_image_sets(folder/'ImageSets', choice.image_set))
 
-def _segtrack(folder, resolution, image_set):
+def _segtrack(folder, choice):
     frames, masks = folder/'JPEGImages', folder/'GroundTruth'
     if frames.is_dir() and masks.is_dir(): return Layout(_folders(frames), _folders(masks))
 
-# %% ../nbs/54_splits.ipynb #ec0838f2
+# %% ../nbs/54_splits.ipynb #5e0b0e89
 _OURS = ('Flow', 'DataSplit')
 
 def _beside(frames): # -> {sequence: folder of annotations} where they lie with the frames
     return {name: path/'GroundTruth' for name, path in frames.items()
             if (path/'GroundTruth').is_dir()}
 
-def _fbms(folder, resolution, image_set):
+def _fbms(folder, choice):
     parts, frames = {}, {}
     for part, name in (('train', 'Trainingset'), ('test', 'Testset')):
         places = [p for p in (f'FBMS_{name}/{name}', f'FBMS_{name}', name) if (folder/p).is_dir()]
@@ -350,7 +375,7 @@ def _fbms(folder, resolution, image_set):
         if found: parts[part], frames = list(found), frames | found
     return Layout(frames, _beside(frames), parts) if frames else None
 
-def _plain(folder, resolution, image_set):
+def _plain(folder, choice):
     inner = {n: p for n, p in _folders(folder).items() if n not in (*_OURS, 'GroundTruth')}
     here, deeper = _has_pictures(folder), any(map(_has_pictures, inner.values()))
     if here and deeper:
@@ -359,7 +384,7 @@ def _plain(folder, resolution, image_set):
     frames = {folder.resolve().name: folder} if here else inner
     return Layout(frames, _beside(frames))
 
-# %% ../nbs/54_splits.ipynb #96ac8e21
+# %% ../nbs/54_splits.ipynb #c187c985
 LAYOUTS = { # name -> (what it looks like, its reader); tried in this order
     'davis': ('JPEGImages/[RESOLUTION/]SEQUENCE with Annotations/…', _davis),
     'segtrack': ('JPEGImages/SEQUENCE with GroundTruth/SEQUENCE/[OBJECT/]', _segtrack),
@@ -368,17 +393,20 @@ LAYOUTS = { # name -> (what it looks like, its reader); tried in this order
 
 def read_layout(folder, # of a data set
                 layout=None, # a name in `LAYOUTS`; None: the first that fits
-                resolution=None, # of DAVIS, such as 480p; None: the only one there is
-                image_set=None # of DAVIS, such as 2016: the folder in ImageSets
+                choice:DavisChoice=DavisChoice()
                )->Layout:
     'Where the sequences of a data set lie; `InputError` that lists the layouts if none fits.'
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(folder, 'a folder', 'a file' if folder.exists() else 'nothing there')
     tried = LAYOUTS if layout is None else {layout: choose(LAYOUTS, layout, 'layout')}
-    for _, reader in tried.values():
-        found = reader(folder, resolution, image_set)
-        if found and found.frames: return found
+    for name, (_, reader) in tried.items():
+        found = reader(folder, choice)
+        if not found or not found.frames: continue
+        if name != 'davis' and any(choice): # what the user asks for must not be passed over
+            raise InputError(folder, 'the layout davis for --resolution, --annotations and '
+                             '--image_set', name)
+        return found
     forms = '; '.join(f'{name}: {form}' for name, (form, _) in tried.items())
     raise InputError(folder, f'videos in a known layout ({forms})', 'none of these')
 
@@ -500,14 +528,15 @@ def _place(path, base, what): # -> the resolved path, which must lie in `base`
     expected = f'a folder inside base_dir, {base} (or a base_dir above both)'
     raise InputError(what, expected, str(path))
 
-# %% ../nbs/54_splits.ipynb #d58b7630
+# %% ../nbs/54_splits.ipynb #e939d9d1
 def split_folder(folder, # of a data set, in one of `LAYOUTS`
                  name:str|None=None, # of the DataSplit; None: the folder's name
                  out=None, # folder for the tables; None: base_dir/DataSplit
                  base_dir=None, # what the paths are relative to; None: `folder`
                  layout:str|None=None, # a name in `LAYOUTS`; None: the first that fits
-                 resolution:str|None=None, # of DAVIS, see `read_layout`
-                 image_set:str|None=None, # of DAVIS, see `read_layout`
+                 resolution:str|None=None, # see `DavisChoice`
+                 annotations:str|None=None, # see `DavisChoice`
+                 image_set:str|None=None, # see `DavisChoice`
                  val:Sequence=(), # sequences for validation
                  test:Sequence=(), # sequences for the test
                  overwrite:bool=False, # replace tables that are there?
@@ -518,7 +547,8 @@ def split_folder(folder, # of a data set, in one of `LAYOUTS`
     name, out = name or Path(folder).resolve().name, Path(out or base/'DataSplit')
     there = [f for f in (_split_file(name, part, out) for part in PARTS) if f.exists()]
     if not overwrite: _refuse(out, 'no tables of that name (or --overwrite)', map(str, there))
-    found = read_layout(_place(folder, base, 'folder'), layout, resolution, image_set)
+    choice = DavisChoice(resolution, annotations, image_set)
+    found = read_layout(_place(folder, base, 'folder'), layout, choice)
     parts = _parts(found, val, test)
     used = dict.fromkeys(n for part in PARTS for n in parts[part])
     tables = _tables(_clips(found, used, base), base, out/f'{name}_masks', progress)
@@ -564,13 +594,14 @@ def _by_folder(pairs): # -> {folder: [Pair]}; one file for two pairs is an error
     for pair in files.values(): folders[str(PurePosixPath(pair.flow).parent)].append(pair)
     return folders
 
-# %% ../nbs/54_splits.ipynb #89449cc8
+# %% ../nbs/54_splits.ipynb #c2025385
 _RECORD = 'flow.json'
 
 def _read_record(folder): # -> dict
     try: record = json.loads((folder/_RECORD).read_text('utf-8'))
     except FileNotFoundError: return {}
-    except ValueError as e: raise InputError(folder/_RECORD, 'JSON in UTF-8', str(e)) from e
+    except (ValueError, RecursionError) as e: # RecursionError: a million brackets
+        raise InputError(folder/_RECORD, 'JSON in UTF-8', str(e)) from e
     parts = ('estimator', str), ('versions', list), ('images', dict)
     if not isinstance(record, dict) or not all(isinstance(record.get(n), t) for n, t in parts):
         raise InputError(folder/_RECORD, ', '.join(n for n, _ in parts), 'something else')
@@ -581,12 +612,13 @@ def _record_problems(base, folder, method, pairs): # yields strings
     if not Path(place).is_relative_to(base): yield f'{folder} leads outside, to {place}'
     record = _read_record(base/folder)
     other = record.get('estimator', method)
-    if other != method: yield f'{folder}: flow by {other}'
+    if other != method: yield f'{folder}: holds flow by {other}'
     for pair in pairs:
         was = record.get('images', {}).get(Path(pair.flow).stem)
         if was is None and (base/pair.flow).exists(): yield f'{pair.flow}: not in {_RECORD}'
-        if was not in (None, [*pair[:2]]): yield f'{pair.flow}: from {" to ".join(map(str, was))}'
+        if was not in (None, [*pair[:2]]): yield f'{pair.flow}: is the flow of other images, {was}'
 
+# %% ../nbs/54_splits.ipynb #69d68dfc
 def _write_record(base, folder, method, pairs):
     record = _read_record(base/folder)
     images = record.get('images', {}) | {Path(p.flow).stem: [*p[:2]] for p in pairs}
