@@ -206,10 +206,10 @@ def _erase(part, rng):
     left[..., i:i+h, j:j+w] = 0
     return left
 
-# %% ../nbs/52_augment.ipynb #f11786d6
+# %% ../nbs/52_augment.ipynb #928e4c29
 @dataclass(frozen=True)
 class Perturbation:
-    'Spoils the input of one or two consecutive frames; volumes below 4 frames are left as they are.'
+    'Spoils the input of one or two consecutive frames; volumes below 4 frames stay as they are.'
     dirt: Callable   # (part (2,n,H,W), rng) -> what is seen instead, (2,n,H,W)
     odds: float = .2 # that a sample is spoilt at all; the published ones
 
