@@ -252,7 +252,7 @@ def open_readers(split:Split,
     mask = keep(mask_reader(split, flow.size), masks) if masks else None
     return Readers(keep(flow, flows), ImageReader(flow.size), mask)
 
-# %% ../nbs/55_data.ipynb #d4bc2354
+# %% ../nbs/55_data.ipynb #f33d69e4
 class SplitDataset(Dataset):
     'The samples of a table, a sample a row that can serve the requests.'
     def __init__(self, split:Split, requests:Requests, readers:Readers,
@@ -272,7 +272,7 @@ class SplitDataset(Dataset):
 
     def _volume(self, rows): # (2,T,h,w) float32
         arrays = [self.readers.flow(self.split.path(r, 'Flow')) for r in rows]
-        return torch.from_numpy(np.stack(arrays, 1)).float() # numpy takes ten times as long
+        return torch.from_numpy(np.stack(arrays, 1)).float() # numpy takes twice as long
 
     def _pictures(self, rows): # (3,N,h,w) float32, none for no rows
         arrays = [self.readers.image(self.split.path(r, 'Image')) for r in rows]
