@@ -22,7 +22,7 @@ from torch import Tensor
 from .files import InputError, choose
 from .motion import MotionModel
 
-# %% ../nbs/52_augment.ipynb #737ecde2
+# %% ../nbs/52_augment.ipynb #d798c6e7
 VOID = 255 # label of a pixel about which nothing is known
 
 class Sample(NamedTuple):
@@ -31,7 +31,7 @@ class Sample(NamedTuple):
     labels: Tensor # (T,H,W) uint8, 0: background, VOID: unknown
     input: Tensor  # (2,T,H,W) float32, pixels: what the network sees, the flow unless perturbed
     images: Tensor # (3,N,H,W) float32 in [0,1], RGB; N = 0 where none were asked for
-    row: Tensor    # () int64: row of the sample's table; -1 where there is none
+    row: Tensor    # () int64: row of the middle frame in its table; -1 where there is none
 
 def sample(flow:Tensor, # (…,2,T,H,W), pixels
            labels:Tensor|None=None # (…,T,H,W) uint8; None: VOID everywhere
