@@ -206,14 +206,14 @@ def read_metrics(out) -> pd.DataFrame: # the folder of a run
     log = pd.concat([pd.read_csv(f) for f in files])
     return log.groupby('step').last().reset_index() # `last`: the last value that is there, by column
 
-# %% ../nbs/70_train.ipynb #27d7f200
+# %% ../nbs/70_train.ipynb #618338a4
 class ResultsCSV(Callback):
     'Writes the scores of every validation frame: epoch, Sequence, Sequence_Index, FrameScores.'
     def __init__(self, path,
                  table:pd.DataFrame): # of validation, with Sequence and Sequence_Index
         self.path, self.frames, self.batches = Path(path), table[['Sequence', 'Sequence_Index']], []
 
-    def on_fit_start(self, trainer, module): # of a run that goes on: what is to come is not there yet
+    def on_train_start(self, trainer, module): # of a run that goes on: what is to come is not there
         if not self.path.exists(): return
         done = pd.read_csv(self.path, dtype=str, keep_default_na=False)
         self._write(done[done.epoch.astype(int) < trainer.current_epoch].to_csv(index=False))

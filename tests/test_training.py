@@ -7,12 +7,15 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
 
+from ltseg.cli import main
 from ltseg.segmenter import Segmenter
+from ltseg.splits import fill_flow, split_folder
 from ltseg.synthetic import demo_scene
 from ltseg.train import read_metrics
 
@@ -77,7 +80,7 @@ def test_videos_and_loggers(video, tmp_path):
     env = {**ENV, 'WANDB_MODE': 'offline'}
     none = subprocess.run(command(out, '--videos', str(video)), env=env, capture_output=True, text=True)
     assert none.returncode == 2 and 'unsupervised' in none.stderr  # nothing to learn from
-    options = ['--videos', str(video), '--synthetic', '6', '--unsupervised', '1', '--length', '5', '--wandb']
+    options = ['--videos', str(video), '--synthetic', '6', '--unsupervised', '1', '--length', '5', '--logger', 'wandb']
     subprocess.run(command(out, *options), check=True, env=env)
     assert (out/'flows'/'clip.npy').exists() and list(out.glob('wandb/offline-run-*'))
     log = pd.read_csv(out/'logs'/'version_0'/'metrics.csv')
@@ -87,8 +90,85 @@ def test_videos_and_loggers(video, tmp_path):
 
 def test_notebook_headless(video, tmp_path):
     "The training notebook with parameters, through papermill: the published network, without truth."
-    settings = dict(videos=[str(video)], network='ltms', steps=2, epoch_steps=2, batch_size=1, size=[32, 48], length=5, accelerator='cpu')
+    settings = dict(videos=[str(video)], network='ltms', steps=2, epoch_steps=2, batch_size=1, size=[32, 48], length=5, trainer=dict(accelerator='cpu'))
     subprocess.run([sys.executable, '-m', 'papermill', str(NOTEBOOK), str(tmp_path/'out.ipynb'), '--no-progress-bar',
                     '-p', 'out', str(tmp_path/'run'), '-p', 'settings', json.dumps(settings)], check=True, env=ENV, cwd=NOTEBOOK.parent)
     segmenter = Segmenter.from_pretrained(tmp_path/'run'/'weights.safetensors')
     assert segmenter.config.backbone == 'unet3d' and segmenter.recipe.supervised == 0
+
+
+@pytest.fixture(scope='module')
+def base(tmp_path_factory):
+    "Two annotated clips with tables and flow; SPLIT_train.csv and SPLIT_val.csv as in the notes of the method's users."
+    top = tmp_path_factory.mktemp('base')
+    for name, seed in {'a': 7, 'b': 3}.items():
+        scene = demo_scene(12, (48, 80), seed)
+        for kind, pictures in dict(JPEGImages=scene.frames, Annotations=(scene.labels > 0)*np.uint8(255)).items():
+            (top/kind/'480p'/name).mkdir(parents=True)
+            for t, picture in enumerate(pictures): Image.fromarray(picture).save(top/kind/'480p'/name/f'{t:05d}.png')
+    split_folder(top, 'SPLIT', val=['b'], progress=False)
+    fill_flow('SPLIT', top, 'dis-fast', progress=False)
+    return top
+
+
+FLOWS = ' '.join(f'Flow{n:+d}' if n else 'Flow' for n in range(-2, 3))
+PUBLISHED = f"""--data_file SPLIT -L 4 --inputs {FLOWS} --flows_volume {FLOWS} --len_seq 5 --param_model QuadraticFull_fk3
+    --flow_augmentation globalmotion.QuadraticFull_fk3.light --experimental_flag PerturbInputFlowNoise PerturbInputFlowNull
+    --limit_train_batches 0.1 --image_size 32 48 --accelerator cpu""".split()
+LOSS = ['--regularisation', '{"EulerPottsl1R3" : 1}']
+
+
+def published(base, out, *more):
+    words = ['train', '--base_dir', str(base), '--save_dir', str(out), *PUBLISHED, *LOSS, *map(str, more)]
+    return subprocess.run([sys.executable, '-c', 'import sys; from ltseg.cli import main; sys.exit(main())', *words],
+                          env=ENV, capture_output=True, text=True)
+
+
+def test_published_command(base, tmp_path):
+    "The command of the released program: published network and loss, scores of every frame, the same after a stop."
+    straight, parts, more = tmp_path/'straight', tmp_path/'parts', tmp_path/'more'
+    done = published(base, straight, '--max_epochs', 3, '--logger', 'tensorboard')
+    assert done.returncode == 0, done.stderr
+    settings = json.loads((straight/'settings.json').read_text())['settings']
+    assert (settings['network'], settings['recipe'], settings['batch_size']) == ('ltms', 'ltms', 3)
+    assert list(straight.glob('tensorboard/*/events*'))
+    results = pd.read_csv(straight/'results.csv')
+    assert list(results.columns) == ['epoch', 'Sequence', 'Sequence_Index', 'loss', 'jaccard', 'jaccard_best', 'masks_used']
+    assert len(results) == 3*7 and (results.Sequence == 'b').all()  # of 11 flows, 7 have two on either side
+    assert results.loss.between(0, 2).all() and (results.jaccard <= results.jaccard_best + 1e-6).all()
+    for epochs in (2, 3):
+        assert published(base, parts, '--max_epochs', epochs, '--resume').returncode == 0
+    pd.testing.assert_frame_equal(pd.read_csv(parts/'results.csv'), results)
+    weights = Segmenter.from_pretrained(straight/'weights.safetensors')
+    assert weights.network.max_segments == 4 and weights.recipe.supervised == 0
+    done = published(base, more, '--max_epochs', 1, '--finetune', straight/'weights.safetensors', '-L', 3, '--lr', 1e-9)
+    assert done.returncode == 0, done.stderr
+    tuned = Segmenter.from_pretrained(more/'weights.safetensors')
+    assert tuned.network.max_segments == 3
+    for (name, a), b in zip(weights.network.named_parameters(), tuned.network.parameters()):
+        assert name.startswith('decoder.queries') or torch.allclose(a, b, atol=1e-5), name
+
+
+@pytest.mark.parametrize('options', [
+    ['--queries', 'gaussian', '--decoder', 'slots', '--norm', 'cBlockNorm3d', '--scheduler', 'StepLR'],
+    ['--scheduler', 'CyclicLR', '--distance', 'charb', '--loss', 'pieceFit', '--norm', 'instance', '--boundaries', 'Periodic'],
+    ['--network', 'lean', '--recipe', 'ltms', '--regularisation', '{"Potts": 0.1, "Entropy": 0.01}', '--cache', 'memory',
+     '--flow_augmentation', 'flip', 'rotate', 'crop', 'scaletemporal.mediumi', '--experimental_flag', 'PerturbInputFlowErase']])
+def test_other_options(options, base, tmp_path):
+    "The options of the released program, each from the command line."
+    done = published(base, tmp_path/'run', '--max_epochs', 1, *options)
+    assert done.returncode == 0, done.stderr
+    assert np.isfinite(pd.read_csv(tmp_path/'run'/'results.csv').loss).all()
+
+
+@pytest.mark.parametrize('options,words', [
+    (['--regularization', '1'], 'did you mean --regularisation?'), (['--max_epoch', '2'], 'did you mean --max-epochs?'),
+    (['--len_seq', '4'], 'expected 4 requests'), (['--distance', 'l3'], 'did you mean'),
+    (['--flow_augmentation', 'globalmotion.QuadraticFul.light'], 'QuadraticFull'), (['--data_file', 'SPLITS'], 'SPLITS'),
+    (['--distance', 'l2_normed_alt'], 'l2_normed_alt'), (['--recipe', 'synthetic'], 'unsupervised')])
+def test_wrong_options(options, words, base, tmp_path, capsys):
+    "Each is answered with what would have been right, before anything is written."
+    try: status = main(['train', '--base_dir', str(base), '--save_dir', str(tmp_path/'run'), *PUBLISHED, *options])
+    except SystemExit as e: status = e.code
+    assert status == 2 and words in capsys.readouterr().err
+    assert not (tmp_path/'run'/'last.ckpt').exists()
