@@ -331,14 +331,14 @@ def _overlays(seg, labels, kept): # yields pictures (H,W,3); fills `kept` for th
         if t in columns: kept[t] = picture
         yield overlay(picture, label)
 
-# %% ../nbs/80_inference.ipynb #885f7192
+# %% ../nbs/80_inference.ipynb #06a52108
 @patch
 def write(self:Segmentation,
           labels, # folder for the label PNGs
           pictures=None, # folder for overlay.mp4 and contact_sheet.png; None: no pictures
           progress:bool=False # show a bar
          ) -> np.ndarray: # (T,K) pixels of each label
-    'Write the labels as palette PNGs at the input\'s size, named as the frames, and pictures of them.'
+    'Write the labels as palette PNGs at the input\'s size, named as the frames, and pictures.'
     folder, kept = Path(labels), {}
     folder.mkdir(parents=True, exist_ok=True)
     areas = np.zeros((len(self.source.names), len(self.probs)), int)
