@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['build_parser', 'main']
 
-# %% ../nbs/90_cli.ipynb #64e55d2d
-import argparse, difflib, logging, sys
+# %% ../nbs/90_cli.ipynb #0777e78e
+import argparse, difflib, json, logging, re, sys
 from pathlib import Path
 
 from .files import InputError, check_folder
 
-# %% ../nbs/90_cli.ipynb #2bcd83cd
+# %% ../nbs/90_cli.ipynb #6c9135f2
 class _Help(argparse.ArgumentDefaultsHelpFormatter): # defaults, where there is something to tell
     def _get_help_string(self, action):
         return (action.help if action.default in (None, False, ())
@@ -19,9 +19,16 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter): # defaults, where there is 
 
 class _Parser(argparse.ArgumentParser):
     'No abbreviations; what is unknown is answered with the nearest valid word.'
-    def __init__(self, prog=None, description=None):
-        super().__init__(prog=prog, description=description, allow_abbrev=False,
+    def __init__(self, prog=None, description=None, epilog=None):
+        super().__init__(prog=prog, description=description, epilog=epilog, allow_abbrev=False,
                          formatter_class=_Help)
+
+    def parse_known_args(self, args=None, namespace=None): # a misspelt word before a missing one
+        if self._subparsers is None:
+            named = [w for w in args or () if re.match('--[a-z]', w.split('=')[0])]
+            unknown = [w for w in named if w.split('=')[0] not in self._option_string_actions]
+            if unknown: self._reject(unknown, argparse.Namespace())
+        return super().parse_known_args(args, namespace)
 
     def parse_args(self, args=None, namespace=None):
         values, unknown = self.parse_known_args(args, namespace)
@@ -44,10 +51,25 @@ def _nearest(word, options):
     near = difflib.get_close_matches(str(word), list(options), n=1, cutoff=.4)
     return f'; did you mean {near[0]}?' if near else ''
 
-# %% ../nbs/90_cli.ipynb #01dcb705
+def _dashed(words): # long options with `-`, whichever of `-` and `_` they were written with
+    names = (w.partition('=') if w.startswith('--') else ('', '', w) for w in words)
+    return [name.replace('_', '-') + eq + value for name, eq, value in names]
+
+# %% ../nbs/90_cli.ipynb #5ba2bf3e
 _FLOWS, _METHODS, _NETWORKS, _RECIPES = (
     ('dis', 'dis-fast', 'deepflow', 'raft'), ('network', 'em'), ('lean', 'ltms'),
     ('synthetic', 'ltms'))
+_BOUNDARIES = ('Strict', 'Periodic', 'Ignore')
+_PERTURBATIONS = ('PerturbInputFlowNoise', 'PerturbInputFlowNull', 'PerturbInputFlowErase')
+_NORMS = ('window', 'block', 'cBlockNorm3d', 'frame', 'instance', 'batch', 'group', 'none')
+_DISTANCES = ('l1', 'squared', 'l2', 'charb', 'l2_normed', 'l2_normed_alt', 'squared_normed_alt')
+_REGULARISERS = ('EulerPottsl1R3', 'EulerPottsl1', 'Potts', 'Entropy')
+_SCHEDULES = ('WarmupDecay', 'StepLR', 'CyclicLR', 'cosine')
+_PARTS, _LAYOUTS, _FLOW_FORMATS = (
+    ('train', 'val', 'test'), ('davis', 'segtrack', 'fbms', 'plain'), ('png', 'flo'))
+_BENCHMARKS, _FORMATS = ('davis16', 'davis17', 'segtrackv2', 'fbms'), ('davis17',)
+_RULES = ('exceptbiggest', 'offborder', 'topiou', 'optimax', 'optimax_all', 'linear_assignment',
+          'linear_assignment_bg')
 
 def _size(text): # '128x224' -> (128, 224)
     try: h, w = map(int, text.lower().split('x'))
@@ -74,7 +96,7 @@ def _add_segment_options(p):
     p.add_argument('--device',
                    help='for the network, such as cpu or cuda; default: a GPU if there is one')
 
-# %% ../nbs/90_cli.ipynb #6f49c7e1
+# %% ../nbs/90_cli.ipynb #fc3a9407
 def build_parser() -> argparse.ArgumentParser:
     'The parser of `ltseg`: a sub-parser for each word.'
     parser = _Parser(prog='ltseg',
@@ -103,16 +125,23 @@ def build_parser() -> argparse.ArgumentParser:
     _add_segment_options(p)
     p.set_defaults(run=_demo, parser=p)
 
-    _add_train(words)
+    for add in (_add_split, _add_flow, _add_train, _add_predict, _add_evaluate, _add_export):
+        add(words)
     return parser
 
-# %% ../nbs/90_cli.ipynb #c138f490
-def _add_train(words):
-    p = words.add_parser('train', help='train a network, headless and resumable',
-                         description='Train a network on synthetic volumes (with their truth) and '
-                         'on videos (without any). OUT gets settings.json, '
-                         'logs/version_0/metrics.csv, checkpoints and weights.safetensors.')
-    p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder of the run')
+# %% ../nbs/90_cli.ipynb #41044733
+def _plain(text): # 10 -> 10, 0.1 -> 0.1, True -> True, gloo -> 'gloo'
+    try: return json.loads({'True': 'true', 'False': 'false', 'None': 'null'}.get(text, text))
+    except json.JSONDecodeError: return text
+
+def _weights(text): # '{"EulerPottsl1R3": 1}' -> dict
+    value = _plain(text)
+    if isinstance(value, dict) and all(type(w) in (int, float) for w in value.values()): return value
+    raise argparse.ArgumentTypeError(f"""expected names with weights in JSON, such as
+        '{{"EulerPottsl1R3": 1}}', found {text!r}""".replace('\n       ', ''))
+
+# %% ../nbs/90_cli.ipynb #a4bd9b35
+def _generated_options(p):
     p.add_argument('--shards', nargs='+', default=(), metavar='DIR',
                    help='synthetic shards that are there already')
     p.add_argument('--synthetic', type=int, default=0, metavar='N',
@@ -124,38 +153,244 @@ def _add_train(words):
     p.add_argument('--real-share', type=float, default=.5, metavar='P',
                    help='of the samples, how many come from the videos')
     p.add_argument('--flow', choices=_FLOWS, default='dis', help='flow estimator')
-    p.add_argument('--size', type=_size, default=(128, 224), metavar='HxW',
-                   help='of the training volumes')
-    p.add_argument('--length', type=int, default=9, metavar='T',
-                   help='of the training volumes, in flows')
-    p.add_argument('--network', choices=_NETWORKS, default='lean',
-                   help='architecture; ltms is the published one')
+    p.add_argument('--steps', type=int, default=2000, metavar='N',
+                   help='of the optimiser, rounded up to whole epochs')
+    p.add_argument('--epoch-steps', type=int, default=100, metavar='N',
+                   help='steps from one validation to the next')
+    p.add_argument('--val', type=int, default=48, metavar='N',
+                   help='volumes of each source kept for validation')
+
+def _split_options(p):
+    p.add_argument('--data-file', metavar='NAME', help='of NAME_train.csv and NAME_val.csv, as '
+                   '`ltseg split` writes them; looked for here and in the base folder')
+    p.add_argument('--base-dir', default='.', metavar='DIR', help='folder that its paths start from')
+    p.add_argument('--inputs', nargs='+', default=(), metavar='REQUEST',
+                   help='what the network sees, such as Flow-1 Flow Flow+1; default: as many flows '
+                        'as --len-seq says, the row in their middle')
+    p.add_argument('--flows-volume', nargs='+', default=(), metavar='REQUEST',
+                   help='what the motion models explain; default: the inputs')
+    p.add_argument('--boundaries', choices=_BOUNDARIES, default='Strict',
+                   help='rows near the ends of a sequence: left out, mirrored, or cut short')
+    p.add_argument('--subsample', type=int, default=1, metavar='N', help='use every Nth row')
+    p.add_argument('--cache', choices=('disk', 'memory', 'none'), default='disk',
+                   help='where decoded and resized flow is kept')
+
+# %% ../nbs/90_cli.ipynb #13043674
+def _volume_options(p):
+    p.add_argument('--size', type=_size, default=(128, 224), metavar='HxW', help='height and width')
+    p.add_argument('--image-size', nargs='+', type=float, dest='size', metavar='N',
+                   default=argparse.SUPPRESS, help='the same as two numbers H W, or (of a DataSplit) '
+                   'one fraction of the size of its files')
+    p.add_argument('--length', '--len-seq', type=int, metavar='T',
+                   help='in flows; default: that of the inputs, or 9')
+    p.add_argument('--augment', '--flow-augmentation', nargs='*', metavar='NAME',
+                   help='in this order: globalmotion.MODEL.STRENGTH, scaletemporal.STRENGTH (or '
+                        'STRENGTHi), crop, flip, rotate, illumination, zoom, cameramotion; STRENGTH '
+                        'is light, medium or strong; no name: none; default: '
+                        'globalmotion.QuadraticFull_fk3.light for a DataSplit, else flip zoom '
+                        'cameramotion')
+    p.add_argument('--perturb', '--experimental-flag', nargs='*', choices=_PERTURBATIONS,
+                   metavar='NAME', help='spoil the input now and then, in training only: '
+                   + ', '.join(_PERTURBATIONS) + '; no name: none; default: the first two')
+
+def _network_options(p):
+    p.add_argument('--network', choices=_NETWORKS, help='architecture; default: ltms, the published '
+                   'one, for a DataSplit, else lean')
+    p.add_argument('-L', '--masks', type=int, metavar='K',
+                   help="number of masks; default: 4 for ltms, up to 8 for lean")
+    p.add_argument('--norm', choices=_NORMS, help="default: the network's")
+    p.add_argument('--queries', choices=('learnt', 'gaussian'), help="default: the network's")
+    p.add_argument('--decoder', choices=('transformer', 'slots'),
+                   help="slots: slot attention; default: the network's")
+    p.add_argument('--finetune', metavar='WEIGHTS', help='start from these weights: a name, a '
+                   '.safetensors or a .ckpt file; with another -L the queries begin afresh')
+
+# %% ../nbs/90_cli.ipynb #7994c5d0
+def _loss_options(p):
     p.add_argument('--recipe', choices=_RECIPES,
                    help='losses and schedule: synthetic truth, or ltms, the published one '
                         'without truth; default: ltms for that network, else synthetic')
-    for name, what in dict(supervised='weight of the loss with truth',
-                           unsupervised='weight of the loss without truth',
-                           lr='learning rate').items():
-        p.add_argument(f'--{name}', type=float, metavar='X', help=what + "; default: the recipe's")
+    p.add_argument('--supervised', type=float, metavar='X', help='weight of the loss with truth')
+    p.add_argument('--unsupervised', type=float, metavar='X', help='weight of the loss without')
+    p.add_argument('--loss', choices=('pieceFitScale', 'pieceFit'),
+                   help='the loss without truth; published: pieceFitScale')
+    p.add_argument('--distance', choices=_DISTANCES, help='of flow and model; published: l1')
+    p.add_argument('--regularisation', type=_weights, metavar='JSON',
+                   help='names with weights, of ' + ', '.join(_REGULARISERS)
+                        + """; published: '{"EulerPottsl1R3": 1}'""")
+    p.add_argument('--motion-model', '--param-model', metavar='NAME',
+                   help='space, and _fkN for a spline with a control point every N frames; '
+                        'published: QuadraticFull_fk3')
+
+def _optimiser_options(p):
+    p.add_argument('--schedule', '--scheduler', choices=_SCHEDULES,
+                   help='of the learning rate; published: WarmupDecay')
+    p.add_argument('--lr', type=float, metavar='X', help='learning rate; published: 1e-4')
+    p.add_argument('--batch-size', type=int, metavar='N', help='volumes a step; published: 3')
     p.add_argument('--average', type=float, default=0., metavar='D',
                    help='decay of the running average of the weights that is validated and kept, '
                    'such as 0.997; 0: none')
-    p.add_argument('--init', metavar='WEIGHTS', help='start from these weights: a name, or a file')
-    for name, default, what in [('steps', 2000, 'of the optimiser, rounded up to whole epochs'),
-                                ('batch-size', 4, 'volumes a step'),
-                                ('epoch-steps', 100, 'steps from one validation to the next'),
-                                ('val', 48, 'volumes of each source kept for validation'),
-                                ('seed', 123, 'of everything random'),
-                                ('workers', 0, 'processes that load samples')]:
-        p.add_argument(f'--{name}', type=int, default=default, metavar='N', help=what)
-    p.add_argument('--accelerator', choices=('auto', 'cpu', 'gpu', 'mps'), default='auto',
-                   help='where to train')
-    p.add_argument('--precision', choices=('32-true', 'bf16-mixed', '16-mixed'), default='32-true',
-                   help='of the arithmetic')
-    p.add_argument('--wandb', action='store_true',
-                   help='log to Weights & Biases, too (offline: WANDB_MODE=offline)')
+    p.add_argument('--seed', type=int, default=123, metavar='N', help='of everything random')
+    p.add_argument('--workers', type=int, default=0, metavar='N',
+                   help='processes that load samples')
+    p.add_argument('--loggers', '--logger', nargs='+', choices=('tensorboard', 'wandb'), default=(),
+                   help='besides the CSV file (offline: WANDB_MODE=offline)')
+
+# %% ../nbs/90_cli.ipynb #8d4ebb08
+_TRAINER = ('accelerator', 'strategy', 'devices', 'num_nodes', 'precision', 'fast_dev_run',
+            'max_epochs', 'min_epochs', 'max_steps', 'min_steps', 'max_time',
+            'limit_train_batches', 'limit_val_batches', 'limit_test_batches',
+            'limit_predict_batches', 'overfit_batches', 'val_check_interval',
+            'check_val_every_n_epoch', 'num_sanity_val_steps', 'log_every_n_steps',
+            'accumulate_grad_batches', 'gradient_clip_val', 'gradient_clip_algorithm',
+            'deterministic', 'benchmark', 'inference_mode', 'use_distributed_sampler', 'profiler',
+            'detect_anomaly', 'barebones', 'sync_batchnorm')
+
+def _trainer_arguments(p):
+    for name in _TRAINER: p.add_argument('--' + name.replace('_', '-'), type=_plain, metavar='X')
+    p.add_argument('--gpus', type=int, metavar='N', help='short for --accelerator gpu --devices N')
+
+def _add_train(words):
+    p = words.add_parser('train', help='train a network, headless and resumable',
+                         description='Train a network on synthetic volumes (with their truth) and '
+                         'on videos (without any), or on the flows of a DataSplit (without any). '
+                         'OUT gets settings.json, logs/version_0/metrics.csv, results.csv (for a '
+                         'DataSplit), checkpoints and weights.safetensors.')
+    p.add_argument('-o', '--out', '--save-dir', required=True, metavar='OUT',
+                   help='folder of the run')
     p.add_argument('--resume', action='store_true', help='go on from the last checkpoint in OUT')
+    for title, add in {'rendered scenes and videos': _generated_options,
+                       'or a DataSplit': _split_options, 'volumes': _volume_options,
+                       'network': _network_options, 'losses': _loss_options,
+                       'optimisation': _optimiser_options,
+                       "Lightning's Trainer": _trainer_arguments}.items():
+        add(p.add_argument_group(title))
     p.set_defaults(run=_train, parser=p)
+
+# %% ../nbs/90_cli.ipynb #057d848f
+def _add_split(words):
+    p = words.add_parser('split', help='write the CSV tables of a data set',
+                         description='Write NAME_train.csv, NAME_val.csv and NAME_test.csv for a '
+                         'folder in the layout of DAVIS, SegTrack v2 or FBMS, or with plain '
+                         'folders of frames. Without lists in the data set and without --val and '
+                         '--test, every sequence stands in all three.',
+                         epilog='Example: ltseg split DAVIS --name DAVIS_D16Split '
+                         '--resolution 480p')
+    p.add_argument('folder', metavar='FOLDER', help='data set')
+    p.add_argument('--name', help="of the tables; default: the folder's")
+    p.add_argument('-o', '--out', metavar='DIR', help='for the tables; default: DataSplit in the '
+                                                      'base folder')
+    p.add_argument('--base-dir', metavar='DIR', help='what paths are relative to; default: FOLDER')
+    p.add_argument('--layout', choices=_LAYOUTS, help='default: the first that fits')
+    p.add_argument('--resolution', metavar='NAME', help='of DAVIS, such as 480p')
+    p.add_argument('--annotations', metavar='NAME', help='of DAVIS, such as '
+                   'Annotations_unsupervised: a folder; default: Annotations')
+    p.add_argument('--image-set', metavar='NAME', help='of DAVIS, such as 2016: a folder of lists')
+    for part in ('val', 'test'):
+        p.add_argument(f'--{part}', nargs='+', default=(), metavar='SEQ', help='its sequences')
+    p.add_argument('--overwrite', action='store_true', help='replace tables that are there')
+    p.set_defaults(run=_split, parser=p)
+
+def _add_flow(words):
+    p = words.add_parser('flow', help='estimate and store the flow of a data set',
+                         description='Estimate the flow between consecutive images of each '
+                         'sequence, store it, and fill the Flow column of the tables. Stopped, it '
+                         'goes on where it was: files are whole or absent, and kept.',
+                         epilog='Example: ltseg flow --data-file DAVIS_D16Split --base-dir DAVIS')
+    p.add_argument('--data-file', required=True, metavar='NAME', help='tables: a name, or a CSV')
+    p.add_argument('--base-dir', default='.', metavar='DIR', help='folder that paths start from')
+    p.add_argument('--flow', choices=_FLOWS, default='dis', help='flow estimator')
+    p.add_argument('--flow-weights', metavar='FILE', help='weights for --flow raft')
+    p.add_argument('--format', choices=_FLOW_FORMATS, default='png',
+                   help='KITTI PNG, to 1/128 pixel, or exact .flo of nine times the size')
+    p.add_argument('-o', '--out', metavar='DIR', help='inside the base folder; default: its Flow')
+    p.add_argument('--label', metavar='NAME', help="folder in it; default: the estimator's name")
+    p.add_argument('--bad-flow', choices=('error', 'zero'), default='error',
+                   help='what to do with NaN and Inf in flow')
+    p.set_defaults(run=_flow, parser=p)
+
+# %% ../nbs/90_cli.ipynb #c8474223
+def _table_options(p):
+    p.add_argument('--data-file', required=True, metavar='NAME',
+                   help='the tables NAME_PART.csv, looked for here, in the base folder and in its '
+                        'DataSplit; or one CSV')
+    p.add_argument('--base-dir', metavar='DIR', help='folder that paths start from; default: that '
+                   'of the training (settings.json in MODEL_DIR) or of the predictions, else the '
+                   'current folder')
+    p.add_argument('--part', choices=_PARTS, default='val', help='which of the tables')
+    p.add_argument('--bad-flow', choices=('error', 'zero'), default='error',
+                   help='what to do with NaN and Inf in flow')
+
+def _method_options(p):
+    p.add_argument('--model-dir', metavar='DIR', help='folder of a training run: its '
+                                                      'weights.safetensors, else its best.ckpt')
+    p.add_argument('--weights', metavar='NAME', help='instead: a name, or a .safetensors or .ckpt '
+                                                     'file; default: the packaged weights')
+    p.add_argument('--method', choices=_METHODS, default='network', help='em needs no weights')
+    p.add_argument('-K', '-L', type=int, dest='K', metavar='N',
+                   help='segments at most; default: 4, or as many as the weights have')
+    p.add_argument('-cs', '--cut-size', type=int, default=-1, metavar='N',
+                   help='flows that go through the network at once; -1: the whole sequence')
+    p.add_argument('--low-memory', action='store_true',
+                   help='one cut after the other instead of a batch of them; the same result')
+    p.add_argument('--img-size', nargs=2, type=int, metavar=('H', 'W'),
+                   help='working size; default: about 128 224 in the shape of the flow')
+    p.add_argument('--device', help='such as cpu or cuda; default: a GPU if there is one')
+
+def _output_options(p, default, pictures):
+    p.add_argument('-o', '--out', metavar='OUT', help=f'folder to write; default: {default}')
+    p.add_argument('--save-vis', action='store_true', help=pictures)
+    p.add_argument('--overwrite', action='store_true', help='replace an earlier result in OUT')
+
+# %% ../nbs/90_cli.ipynb #82b41b7d
+def _add_predict(words):
+    p = words.add_parser('predict', help='segment all sequences of a table',
+                         description='Segment the sequences of a DataSplit. OUT gets '
+                         'labels/SEQUENCE/FRAME.png (palette PNGs at the size of the frames) and '
+                         'predictions.json, all or nothing.',
+                         epilog='Example: ltseg predict --data-file DAVIS_D16Split --base-dir '
+                         'DAVIS --model-dir SavedModels/YourModel -cs -1 --save-vis')
+    _table_options(p)
+    _method_options(p)
+    _output_options(p, 'MODEL_DIR/predictions/NAME_PART',
+                    'also an overlay video and a contact sheet of each sequence')
+    p.set_defaults(run=_predict, parser=p)
+
+def _add_evaluate(words):
+    p = words.add_parser('evaluate', help='scores by the rules of a benchmark',
+                         description='Segment the sequences of a DataSplit and score them. OUT '
+                         'gets scores.csv, frames.csv, scores.md, scores.png and settings.json. '
+                         'There are always two columns: foreground selected without ground truth, and '
+                         'with it.',
+                         epilog='Example: ltseg evaluate --data-file DAVIS_D16Split --base-dir '
+                         'DAVIS --model-dir SavedModels/YourModel -cs -1 -cst -1 --select-mask '
+                         'optimax_all --save-vis')
+    _table_options(p)
+    _method_options(p)
+    p.add_argument('--predictions', metavar='DIR', help='score this folder of ltseg predict '
+                   'instead of predicting anew; all frames of the table must be there')
+    p.add_argument('--benchmark', choices=_BENCHMARKS, default='davis16',
+                   help='which scores of which frames')
+    p.add_argument('--select-mask', choices=_RULES, metavar='RULE',
+                   help='how segments become foreground: ' + ', '.join(_RULES) + '; it takes its '
+                        'column, without or with ground truth, the other one keeps its default')
+    p.add_argument('-cst', '--cut-select', type=int, default=-1, metavar='N',
+                   help='frames over which one selection is made; -1: the whole sequence')
+    _output_options(p, 'MODEL_DIR/evaluation/NAME_PART_BENCHMARK',
+                    'also a sheet of each sequence: segments, both selections, annotation')
+    p.set_defaults(run=_evaluate, parser=p)
+
+def _add_export(words):
+    p = words.add_parser('export', help="labels in another program's form",
+                         description='Write predictions in the form that another program reads. '
+                         'davis17: palette PNGs with label + 1, the last frame repeated.',
+                         epilog='Example: ltseg export --format davis17 '
+                         'SavedModels/YourModel/predictions/DAVIS_D17Split_val -o davis17')
+    p.add_argument('predictions', metavar='PREDICTIONS', help='folder of ltseg predict')
+    p.add_argument('--format', choices=_FORMATS, default='davis17', help='what to write')
+    p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder to write')
+    p.add_argument('--overwrite', action='store_true', help='replace an earlier export in OUT')
+    p.set_defaults(run=_export, parser=p)
 
 # %% ../nbs/90_cli.ipynb #8709c835
 def _estimator(args): # a name, or the one estimator that takes weights
@@ -200,17 +435,98 @@ def _demo(args):
     mean = sum(iou for _, iou in found.values()) / len(found)
     return f'{_summary(result, out)}\nIoU with the truth: {each}; mean {mean:.2f}'
 
-# %% ../nbs/90_cli.ipynb #31833c0f
+# %% ../nbs/90_cli.ipynb #1269e2c6
 def _train(args):
     from ltseg.train import TrainSettings, train
-    values = {k: v for k, v in vars(args).items() if k not in ('run', 'parser', 'resume')}
-    return f'weights → {train(TrainSettings(**values), resume=args.resume)}'
+    values = {k: v for k, v in vars(args).items() if k not in ('run', 'parser', 'resume', 'gpus')}
+    trainer = {k: v for k in _TRAINER if (v := values.pop(k)) is not None}
+    if args.gpus is not None: trainer |= dict(accelerator='gpu', devices=args.gpus)
+    weights = train(TrainSettings(**values, trainer=trainer), resume=args.resume)
+    return f'weights → {weights}'
 
-# %% ../nbs/90_cli.ipynb #48b42b5c
+# %% ../nbs/90_cli.ipynb #a2d32bc8
+def _split(args):
+    from ltseg.splits import split_folder
+    values = {k: v for k, v in vars(args).items() if k not in ('run', 'parser')}
+    files = split_folder(**values)
+    return f'tables → {", ".join(map(str, files))}'
+
+def _flow(args):
+    from ltseg.splits import fill_flow
+    done = fill_flow(args.data_file, args.base_dir, _estimator(args), args.format, args.out,
+                     args.label, args.bad_flow)
+    return (f'{done.estimated} flows estimated, {done.kept} kept → {done.folder}; tables: '
+            + ', '.join(map(str, done.files)))
+
+# %% ../nbs/90_cli.ipynb #e8279b70
+def _base_dir(args, recorded): # recorded: settings that may tell
+    return args.base_dir or recorded.get('base_dir') or '.'
+
+def _read_table(args, recorded, columns=('Flow', 'Image', 'GtMask')): # columns: of needed files
+    from ltseg.splits import read_split
+    return read_split(args.data_file, _base_dir(args, recorded), args.part, columns)
+
+def _open_method(args):
+    from ltseg.predict import open_method
+    given = [n for n in ('model_dir', 'weights') if getattr(args, n) is not None]
+    if args.method == 'em' and given or len(given) > 1:
+        raise InputError('method', 'one of --model-dir, --weights and --method em',
+                         ' and '.join(f'--{n.replace("_", "-")}' for n in given))
+    return open_method(args.method, args.weights or 'default', args.model_dir, device=args.device)
+
+def _run_settings(args): # of the training, {} where there is none
+    from ltseg.predict import run_settings
+    return {} if args.model_dir is None else run_settings(args.model_dir)
+
+def _out(args, kind, name):
+    if args.out is not None: return Path(args.out)
+    if args.model_dir is not None: return Path(args.model_dir)/kind/name
+    raise InputError('-o', 'a folder to write (there is no --model-dir for it)', 'none')
+
+def _predicted(args, split):
+    from ltseg.predict import predict
+    return predict(split, _open_method(args), args.K, args.cut_size, args.low_memory,
+                   args.img_size, args.bad_flow, progress=True)
+
+# %% ../nbs/90_cli.ipynb #7202caf7
+def _predict(args):
+    from ltseg.predict import PREDICTIONS, save_predictions
+    split = _read_table(args, _run_settings(args), columns=('Flow', 'Image'))
+    out = _out(args, 'predictions', f'{split.name}_{split.part}')
+    check_folder(out, PREDICTIONS, args.overwrite) # before minutes of work, not after them
+    save_predictions(_predicted(args, split), out, args.save_vis, args.overwrite)
+    return f'{len(split.sequences)} sequences → {out}'
+
+_OF_METHOD = ('weights', 'method', 'K', 'cut_size', 'low_memory', 'img_size', 'device', 'bad_flow')
+
+def _finished_predictions(args): # None: there are none, predict anew
+    from ltseg.predict import read_predictions
+    if args.predictions is None: return None
+    idle = [n for n in _OF_METHOD if getattr(args, n) != args.parser.get_default(n)]
+    if idle: raise InputError('--predictions', 'no word beside it on how to predict', ', '.join(idle))
+    return read_predictions(args.predictions)
+
+def _evaluate(args):
+    from ltseg.scoring import SCORES, from_predictions, from_segmentations, save_evaluation
+    done = _finished_predictions(args)
+    split = _read_table(args, done.settings if done else _run_settings(args))
+    out = _out(args, 'evaluation', f'{split.name}_{split.part}_{args.benchmark}')
+    check_folder(out, SCORES, args.overwrite)
+    results = (from_predictions(done, split) if done
+               else from_segmentations(_predicted(args, split)))
+    scores = save_evaluation(results, out, args.benchmark, args.select_mask, args.cut_select,
+                             args.save_vis, args.overwrite)
+    return f'{scores} → {out}'
+
+def _export(args):
+    from ltseg.predict import export
+    return f'{args.format} → {export(args.predictions, args.out, args.format, args.overwrite)}'
+
+# %% ../nbs/90_cli.ipynb #8c9646b7
 def main(argv=None) -> int: # argv: the words after `ltseg`; None: those of the process
     'The program `ltseg`; returns its exit status.'
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
-    args = build_parser().parse_args(argv)
+    args = build_parser().parse_args(_dashed(sys.argv[1:] if argv is None else argv))
     try: summary = args.run(args)
     except (InputError, ImportError, OSError) as e:
         print(f'ltseg: {e}', file=sys.stderr)

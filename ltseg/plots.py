@@ -101,17 +101,18 @@ def spread(T:int, # number of frames
     'Up to `n` frames evenly spread over `T`, the first and the last among them.'
     return np.unique(np.linspace(0, T - 1, min(n, T)).round().astype(int)).tolist()
 
-# %% ../nbs/15_plots.ipynb #2c0252dc
+# %% ../nbs/15_plots.ipynb #73531f92
 def _tile(image, size): # (width, height)
     shrinks = image.shape[1] >= size[0]
     return Image.fromarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST))
 
 def contact_sheet(rows:Mapping, # title -> sequence of images (h, w, 3) uint8; the shortest row gives the number of frames
                   n:int=6, # columns
-                  cell:int=256 # pixels of a tile's longer side
+                  cell:int=256, # pixels of a tile's longer side
+                  shown=None # numbers of the frames to show; None: `n` evenly spread
                  )->np.ndarray: # (H, W, 3) uint8
-    'Rows of images, `n` frames evenly spread, with titles.'
-    shown = spread(min(len(r) for r in rows.values()), n)
+    'Rows of images with titles.'
+    if shown is None: shown = spread(min(len(r) for r in rows.values()), n)
     h, w = next(iter(rows.values()))[shown[0]].shape[:2]
     w, h = (max(1, round(cell * s / max(h, w))) for s in (w, h)) # every tile has the shape of the first
     font, small, gap, head = ImageFont.load_default(15), ImageFont.load_default(12), 6, 24

@@ -120,8 +120,8 @@ def predict(split:Split, # a table with flow
                   bad_flow=bad_flow, model=MotionModel(motion_model), settings=settings)
     return map(run, tqdm(shots(split), desc='sequences', disable=not progress))
 
-# %% ../nbs/82_predict.ipynb #d6e7a0ac
-WEIGHT_FILES = ('weights.safetensors', 'best.ckpt') # in a folder of training, the first that is there
+# %% ../nbs/82_predict.ipynb #f61466ca
+WEIGHT_FILES = ('weights.safetensors', 'best.ckpt') # of a training run: the first that is there
 
 def run_weights(model_dir # folder of a training run
                ) -> Path:
