@@ -28,21 +28,22 @@ from .files import InputError, choose, list_files
 from .selection import (count_pairs, frame_pairs, match_pairs, pair_j, ratio, select,
                              stack_counts, tally, tidy_annotation)
 
-# %% ../nbs/65_evaluation.ipynb #64f3563c
+# %% ../nbs/65_evaluation.ipynb #f44076d7
+def _mask_pairs(segmentation, annotation, what): # pairs of boolean frames
+    for frames in frame_pairs(segmentation, annotation, what):
+        yield tuple(frame.astype(bool, copy=False) for frame in frames)
+
+def _columns(rows, n): return np.array(rows, int).reshape(-1, n).T # N rows -> n arrays (N,)
+
+# %% ../nbs/65_evaluation.ipynb #4e359bab
 def davis_j(segmentation:Iterable, # frames (H, W) or a volume (N, H, W), boolean
             annotation:Iterable # as many
            )->np.ndarray: # (N,) in [0, 1]
     'Intersection over union of each frame; 1 where both are empty.'
     pairs = _mask_pairs(segmentation, annotation, 'davis_j')
-    return ratio(*_columns([_areas(s, a) for s, a in pairs], 2))
-
-def _mask_pairs(segmentation, annotation, what): # pairs of boolean frames
-    for frames in frame_pairs(segmentation, annotation, what):
-        yield tuple(frame.astype(bool, copy=False) for frame in frames)
+    return ratio(*_columns(list(starmap(_areas, pairs)), 2))
 
 def _areas(s, a): return np.count_nonzero(s & a), np.count_nonzero(s | a)
-
-def _columns(rows, n): return np.array(rows, int).reshape(-1, n).T # N rows -> n arrays (N,)
 
 # %% ../nbs/65_evaluation.ipynb #c0cbbfc8
 def boundary(mask # (H, W) boolean, or uint8 of 0 and 1
