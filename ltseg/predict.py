@@ -151,16 +151,22 @@ def open_method(method:str='network', # of METHODS
     if model_dir is not None: weights = run_weights(model_dir)
     return make(weights, MotionModel(motion_model), device)
 
-# %% ../nbs/82_predict.ipynb #7dc0d7eb
+# %% ../nbs/82_predict.ipynb #a503e28e
 PREDICTIONS = 'predictions.json'
+
+def _read_origin(file):
+    try:
+        record = json.loads(file.read_text())
+        return dict(estimator=str(record['estimator']),
+                    versions=[dict(v) for v in record.get('versions', [])])
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        raise InputError(file, 'the estimator of the flow, as ltseg flow writes it', str(e)) from e
 
 def flow_origin(shot:Shot, base_dir) -> dict|None:
     'Estimator and versions from the flow.json beside the flow of a shot, or above it.'
     base = Path(base_dir)
     for folder in shot.flows[0].parents:
-        if (folder/'flow.json').is_file():
-            record = json.loads((folder/'flow.json').read_text())
-            return {k: record[k] for k in ('estimator', 'versions') if k in record}
+        if (folder/'flow.json').is_file(): return _read_origin(folder/'flow.json')
         if folder == base: return None
 
 def _record(shot, seg): # what predictions.json says of a sequence

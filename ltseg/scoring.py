@@ -331,24 +331,30 @@ def _settings_rows(values, above=''): # nested values, one a line
         if isinstance(value, Mapping): yield from _settings_rows(value, f'{above}{key} ')
         else: yield f'{above}{key}', value
 
-# %% ../nbs/85_scoring.ipynb #9d39c2ba
+# %% ../nbs/85_scoring.ipynb #fdd3d1d5
 @patch
 def settings(self:Scores) -> dict: # plain values
     'What the numbers depend on.'
     return dict(benchmark=self.benchmark.title, selection=dict(self.rules), cut_select=self.cut,
                 predictions=dict(self.about), flow=self.flow, versions=versions())
 
+def _flow_text(origins): # such as 'dis: opencv 5.0.0, torch 2.13'
+    told = lambda values: ', '.join(f'{name} {version}' for name, version in values.items())
+    known = (': '.join([o['estimator'], *map(told, o['versions'])]) for o in origins)
+    return '; '.join(known) or 'unknown: no flow.json beside the files'
+
 @patch
 def to_markdown(self:Scores) -> str:
     'The table with what it depends on.'
     b, table = self.benchmark, self.table
     shown = [k for k in table if k[1] == 'mean'] # all statistics are in the CSV
+    values = self.settings() | dict(flow=_flow_text(self.flow))
     length = 'the whole sequence' if self.cut == -1 else f'each {self.cut} frames'
     parts = [f'# {b.title}', _table_markdown(table, shown), *_rest_markdown(table, shown),
              *(f'**{c}**: {what} in the selection, rule `{self.rules[c]}` over {length}.'
                for c, what in COLUMNS.items()),
              b.protocol,
-             _markdown(['setting', 'value'], _settings_rows(self.settings()))]
+             _markdown(['setting', 'value'], _settings_rows(values))]
     return '\n\n'.join(parts) + '\n'
 
 # %% ../nbs/85_scoring.ipynb #39b12d79
