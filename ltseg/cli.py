@@ -435,13 +435,14 @@ def _demo(args):
     mean = sum(iou for _, iou in found.values()) / len(found)
     return f'{_summary(result, out)}\nIoU with the truth: {each}; mean {mean:.2f}'
 
-# %% ../nbs/90_cli.ipynb #1269e2c6
+# %% ../nbs/90_cli.ipynb #55d5418f
 def _train(args):
     from ltseg.train import TrainSettings, train
     values = {k: v for k, v in vars(args).items() if k not in ('run', 'parser', 'resume', 'gpus')}
     trainer = {k: v for k in _TRAINER if (v := values.pop(k)) is not None}
     if args.gpus is not None: trainer |= dict(accelerator='gpu', devices=args.gpus)
-    weights = train(TrainSettings(**values, trainer=trainer), resume=args.resume)
+    weights = train(TrainSettings(**values, trainer=trainer), resume=args.resume,
+                    progress=sys.stdout.isatty()) # where Lightning draws its bars
     return f'weights → {weights}'
 
 # %% ../nbs/90_cli.ipynb #a2d32bc8
