@@ -6,7 +6,7 @@
 __all__ = ['UP', 'HALF', 'SCHEDULES', 'RECIPES', 'WEIGHTS', 'LOADERS', 'MotionLoss', 'fold_labels', 'dice', 'match',
            'matching_loss', 'warmup_decay', 'step_decay', 'triangle', 'cosine', 'Recipe', 'overlaps', 'all_but_biggest',
            'union_iou', 'foreground_iou', 'best_union_iou', 'Losses', 'FrameScores', 'frame_scores', 'Segmenter',
-           'shrink', 'versions', 'save_weights', 'load_weights', 'weights_path', 'finetune']
+           'shrink', 'cut_window', 'versions', 'save_weights', 'load_weights', 'weights_path', 'finetune']
 
 # %% ../nbs/60_segmenter.ipynb #e7d5d1ac
 import json, math, platform
@@ -143,7 +143,7 @@ SCHEDULES = { # name -> function of the steps of training, to (factor at epoch o
     'CyclicLR': _by_epoch(triangle),
     'cosine': lambda steps: (lambda step: cosine(step, steps), 'step')}
 
-# %% ../nbs/60_segmenter.ipynb #de604ede
+# %% ../nbs/60_segmenter.ipynb #301620df
 @dataclass
 class Recipe:
     'How a segmenter is trained; plain values, stored in its checkpoints.'
@@ -154,7 +154,8 @@ class Recipe:
     distance: str = 'l1'       # without truth: of DISTANCES
     regularisation: dict = field(default_factory=lambda: {'EulerPottsl1R3': 1.}) # name -> weight
     segments: tuple = (2, 3, 4, 4, 4, 6, 8) # K of a batch is drawn from these; (): all there are
-    half_size: float = .6      # share of the steps at half the size: faster, and any size is met
+    half_size: float = .65     # share of the steps at half the size: faster, and any size is met
+    window: int = 9            # frames of a step at the full size; at half the size: all
     lr: float = 1e-3
     weight_decay: float = 1e-2
     schedule: str = 'cosine'   # of SCHEDULES
@@ -273,12 +274,13 @@ def _motion(self:Segmenter, masks, flow): # -> (), weighted, and (B,T)
     loss, frames = self.motion_loss.explain(masks, flow)
     return self.recipe.unsupervised*loss.mean(), frames
 
-# %% ../nbs/60_segmenter.ipynb #52dd0db6
+# %% ../nbs/60_segmenter.ipynb #90b40684
 @patch
 def training_step(self:Segmenter, batch:Sample, n:int) -> Tensor:
     rng = np.random.default_rng((self.recipe.seed, self.current_epoch, n))
     if rng.random() < self.recipe.half_size:
         batch = shrink(batch, [n//2 for n in batch.flow.shape[-2:]])
+    else: batch = cut_window(batch, self.recipe.window, rng)
     K = int(rng.choice(self.segments))
     torch.manual_seed(int(rng.integers(2**63))) # of Gaussian queries
     loss = self.loss(batch, K).total
@@ -304,7 +306,7 @@ def configure_optimizers(self:Segmenter):
     return [optimizer], [{'scheduler': torch.optim.lr_scheduler.LambdaLR(optimizer, scale),
                           'interval': unit}]
 
-# %% ../nbs/60_segmenter.ipynb #df35fe2a
+# %% ../nbs/60_segmenter.ipynb #865cd78e
 def shrink(batch:Sample, size) -> Sample: # size: (h,w)
     ('The batch at a smaller size, the vectors as long as before: flow and images by '
      'averages, labels by the nearest.')
@@ -316,6 +318,14 @@ def shrink(batch:Sample, size) -> Sample: # size: (h,w)
     return batch._replace(flow=small(batch.flow), input=small(batch.input),
                           images=small(batch.images),
                           labels=F.interpolate(batch.labels, size, mode='nearest-exact'))
+
+def cut_window(batch:Sample, n:int, rng) -> Sample:
+    'A random window of `n` frames; shorter batches, and those with images, as they are.'
+    T = batch.flow.shape[2]
+    if T <= n or batch.images.shape[2]: return batch
+    t = int(rng.integers(T - n + 1))
+    return batch._replace(flow=batch.flow[:, :, t:t+n], input=batch.input[:, :, t:t+n],
+                          labels=batch.labels[:, t:t+n])
 
 def _from_dict(cls, values): # lists come back from JSON and checkpoints where tuples went in
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -400,16 +400,16 @@ def imitated_flow(rng, flow:Tensor) -> Tensor: # true (2,T,H,W) -> (2,T,H,W)
     out += rng.uniform(0, .02)*scale*rng.standard_normal(out.shape, dtype=np.float32)
     return torch.from_numpy(np.ascontiguousarray(out.transpose(3, 0, 1, 2), dtype=np.float32))
 
-# %% ../nbs/50_synthetic.ipynb #8756d61b
+# %% ../nbs/50_synthetic.ipynb #6e32eefa
 @dataclass
 class SceneMaker:
     'Makes training volumes: (flow (2,T,h,w) in pixels of (h,w), labels (T,h,w)).'
     estimator: FlowEstimator
-    T: int = 9
+    T: int = 24
     size: tuple = (128, 224)  # of the volume
     frame_size: tuple = (256, 448) # of the rendered frames
-    odds: tuple = (.04, .56, .25, .15) # of 0, 1, 2, 3 objects
-    imitated: float = .35 # share of volumes whose flow is imitated instead of estimated
+    odds: tuple = (.03, .42, .3, .25) # of 0, 1, 2, 3 objects
+    imitated: float = .45 # share of volumes whose flow is imitated instead of estimated
     textures: object = field(default=random_texture) # (rng, size) -> picture
 
     def __call__(self, seed:int): # the same seed gives the same volume

@@ -29,7 +29,7 @@ from .segmenter import RECIPES, Segmenter, finetune, save_weights, versions
 from .synthetic import PhotoTextures, SceneMaker, make_shard, random_texture
 from .video import FLOW_ESTIMATORS
 
-# %% ../nbs/70_train.ipynb #03e844c8
+# %% ../nbs/70_train.ipynb #ab9ca2c2
 @dataclass
 class TrainSettings:
     'Everything that a training run depends on.'
@@ -54,7 +54,7 @@ class TrainSettings:
     cache: str = 'disk'          # of decoded flows: disk (in `out`), memory, or none
     # Volumes
     size: tuple = (128, 224)     # height and width; of a DataSplit also one fraction of theirs
-    length: int|None = None      # in flows; None: that of the inputs, or 9
+    length: int|None = None      # in flows; None: that of the inputs, or else 9 or 24, see below
     augment: Sequence[str]|None = None # names of ltseg.augment, in this order
     perturb: Sequence[str]|None = None # of the input alone, after all augmentations
     # Network and loss: None stands for the value of the configuration and of the recipe
@@ -86,10 +86,10 @@ class TrainSettings:
         _check(self)
         self.epoch_steps = min(self.epoch_steps, self.steps)
 
-# %% ../nbs/70_train.ipynb #7556384f
-_GENERATED = dict(network='lean', batch_size=4, augment=('flip', 'zoom', 'cameramotion'),
+# %% ../nbs/70_train.ipynb #00d47c66
+_GENERATED = dict(network='lean', length=24, batch_size=4, augment=('flip', 'zoom', 'cameramotion'),
                   perturb=('PerturbInputFlowNoise', 'PerturbInputFlowNull'))
-_PUBLISHED = dict(network='ltms', batch_size=3, # section 5 of the paper
+_PUBLISHED = dict(network='ltms', length=9, batch_size=3, # section 5 of the paper
                   augment=('globalmotion.QuadraticFull_fk3.light',),
                   perturb=('PerturbInputFlowNoise', 'PerturbInputFlowNull'))
 
@@ -97,7 +97,7 @@ def _defaults(s):
     known = _PUBLISHED if s.data_file else _GENERATED
     network = s.network or known['network']
     return dict(known, recipe='ltms' if network == 'ltms' else 'synthetic',
-                length=len(s.inputs) or 9)
+                length=len(s.inputs) or known['length'])
 
 def _check(s):
     least = dict(steps=1, batch_size=1, epoch_steps=1, val=1, length=1, workers=0, subsample=1)
