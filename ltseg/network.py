@@ -202,7 +202,17 @@ class TimeBlend(nn.Module):
         return (_Blend.apply(x.unflatten(0, (-1, T)), *self.taps.to(x.dtype)).flatten(0, 1)
                 if T > 1 else x)
 
-# %% ../nbs/40_network.ipynb #026255a2
+# %% ../nbs/40_network.ipynb #76ef353c
+def _by_frames(work, blend, x, T, n=16): # work(blend(x)) of (B·T,C,H,W)
+    if torch.is_grad_enabled() or x.device.type != 'cpu': return work(blend(x, T))
+    return torch.cat([work(piece) for clip in x.split(T) for piece in _blended(blend, clip, n)])
+
+def _blended(blend, clip, n): # yields `n` frames at a time, each blended with its neighbours
+    for t in range(0, len(clip), n):
+        near = clip[max(t-1, 0):t+n+1]
+        yield blend(near, len(near))[min(t, 1):][:n]
+
+# %% ../nbs/40_network.ipynb #570269d8
 class LeanBlock(nn.Module):
     ('Residual block: twice blend in time, 3×3 convolution, group norm. '
      '(B·T,c_in,H,W) -> (B·T,c_out,H,W).')
@@ -215,9 +225,9 @@ class LeanBlock(nn.Module):
         self.short = nn.Identity() if c_in == c_out else nn.Conv2d(c_in, c_out, 1)
 
     def forward(self, x:Tensor, T:int) -> Tensor:
-        y = F.relu(self.norm1(self.conv1(self.blend1(x, T))))
-        y = self.norm2(self.conv2(self.blend2(y, T)))
-        return F.relu(self.short(x) + y)
+        y = _by_frames(lambda v: F.relu_(self.norm1(self.conv1(v))), self.blend1, x, T)
+        y = _by_frames(lambda v: self.norm2(self.conv2(v)), self.blend2, y, T)
+        return F.relu_(y.add_(self.short(x)))
 
 # %% ../nbs/40_network.ipynb #34388653
 class AxialAttention(nn.Module):
@@ -243,7 +253,7 @@ class AxialAttention(nn.Module):
         v = v + self.mlp(self.norms[2](v))
         return v.transpose(1, 2).reshape(N, C, h, w)
 
-# %% ../nbs/40_network.ipynb #eb0a5851
+# %% ../nbs/40_network.ipynb #85949315
 class LeanUNet(nn.Module):
     ('2D U-Net with blends in time: (B,c_in,T,H,W) -> features (B,C,T,h,w) '
      'and embedding (B,D,T,H/2,W/2).')
@@ -267,6 +277,8 @@ class LeanUNet(nn.Module):
     def forward(self, x:Tensor) -> tuple[Tensor, Tensor]:
         B, _, T, H, W = x.shape
         x = F.pad(x.transpose(1, 2).flatten(0, 1), (0, W % 2, 0, H % 2), mode='replicate')
+        # channels last: the fastest convolutions of a processor, most of all of few channels
+        if x.device.type == 'cpu': x = x.contiguous(memory_format=torch.channels_last)
         skips = [self.first(self.stem(x), T)]
         for down, enc in zip(self.down, self.enc): skips.append(enc(down(skips[-1]), T))
         x = skips.pop()
@@ -275,8 +287,8 @@ class LeanUNet(nn.Module):
         features = x
         for up, dec in zip(self.up, self.dec):
             skip = skips.pop()
-            x = dec(F.interpolate(up(x), skip.shape[-2:], mode='bilinear', align_corners=False)
-                    + skip, T)
+            x = F.interpolate(up(x), skip.shape[-2:], mode='bilinear', align_corners=False)
+            x = dec(x.add_(skip), T)
         split = lambda v: v.unflatten(0, (B, T)).transpose(1, 2) # (B,·,T,·,·)
         return split(features), split(self.head(x))
 
