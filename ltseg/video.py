@@ -30,13 +30,14 @@ from tqdm import tqdm
 from .files import InputError, atomic_path, choose, list_files
 from .flow import check_flow, resize_flow
 
-# %% ../nbs/10_video.ipynb #14c1eb22
+# %% ../nbs/10_video.ipynb #9858a1b5
 VIDEO_ENDINGS = ('.mp4', '.m4v', '.mov', '.mkv')
 _BT709, _LIMITED = 1, 1 # FFmpeg's numbers
 
 def _add_h264(container, size, fps, crf):
     rate = Fraction(fps).limit_denominator(1001) # 29.97 is 30000/1001
-    options = {'crf': str(crf), 'preset': 'veryfast'} # a third of the default's time, no larger file
+    # a third of the default preset's time, no larger file
+    options = {'crf': str(crf), 'preset': 'veryfast'}
     stream = container.add_stream('libx264', rate=rate, options=options)
     stream.height, stream.width = (n + n % 2 for n in size)
     stream.pix_fmt = 'yuv420p'
@@ -329,7 +330,15 @@ def flow_pairs(frames, # iterable of (H, W, 3) uint8 frames
                 if len(waiting) > threads: yield waiting.popleft().result()
             while waiting: yield waiting.popleft().result()
 
-# %% ../nbs/10_video.ipynb #8b0233eb
+# %% ../nbs/10_video.ipynb #e03ee2ad
+def _resized(flow, size, rescale): # (2, H, W) float32 on the CPU -> (2, h, w)
+    (H, W), (h, w) = flow.shape[1:], size
+    if h > H or w > W: return resize_flow(flow, size, rescale)
+    small = [cv2.resize(c, (w, h), interpolation=cv2.INTER_AREA) for c in flow.numpy()]
+    small = torch.from_numpy(np.stack(small))
+    return small * small.new_tensor([w/W, h/H]).view(2, 1, 1) if rescale else small
+
+# %% ../nbs/10_video.ipynb #a7433c23
 def estimate_flow(frames, # iterable of (H, W, 3) uint8 frames, such as `open_frames` gives
                   estimator='dis', # a name in `FLOW_ESTIMATORS`, or a `FlowEstimator`
                   size=None, # (h, w) of the result; None: that of the frames
@@ -350,7 +359,7 @@ def estimate_flow(frames, # iterable of (H, W, 3) uint8 frames, such as `open_fr
         if flow.shape != shape:
             raise InputError('flow estimator', f'a flow of shape {shape}', f'{tuple(flow.shape)}')
         flow = check_flow(flow.detach().float(), f'{what}, estimated flow', bad_flow)
-        return (flow if size is None else resize_flow(flow, size, rescale)).cpu()
+        return flow.cpu() if size is None else _resized(flow.cpu(), size, rescale)
 
     flows, total = [], max(0, length_hint(frames) - 1) or None
     with tqdm(total=total, desc='flow', unit='pair', disable=not progress) as bar:
