@@ -7,7 +7,7 @@ __all__ = ['HALF_MAX', 'AUGMENT', 'working_size', 'FlowReader', 'flow_reader', '
            'FileCache', 'Requests', 'centred', 'sample_requests', 'Readers', 'open_readers', 'SplitDataset', 'Epoch',
            'SplitData', 'Shard', 'cache_flows', 'Windows', 'Mixture', 'VolumeData']
 
-# %% ../nbs/55_data.ipynb #42cbe4de
+# %% ../nbs/55_data.ipynb #ff2b5903
 import hashlib, os, zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,6 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from fastcore.basics import patch
-from PIL import Image
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from tqdm.auto import tqdm
 
@@ -28,7 +27,8 @@ from .augment import (PERTURBATIONS, VOID, Sample, augmentation, camera_motion, 
                            perturbation, sample, zoom)
 from .files import InputError, atomic_path
 from .flow import flow_size, read_flow, resize_flow
-from .splits import ROW, Request, Split, parse_requests, read_split, rows_for
+from .splits import (ROW, Request, Split, parse_requests, read_mask, read_split,
+                          rows_for)
 from .video import FlowEstimator, estimate_flow, open_frames, read_image
 
 # %% ../nbs/55_data.ipynb #e2a6a77d
@@ -81,18 +81,9 @@ def flow_reader(files, # that it shall read; the first one's size counts
     native = flow_size(files[0])
     return FlowReader(working_size(img_size, native), native, bad_flow)
 
-# %% ../nbs/55_data.ipynb #65d6df75
-def _read_values(file): # (H,W) integers: grey level or palette index, or red·2¹⁶ + green·2⁸ + blue
-    try:
-        with Image.open(file) as image:
-            plain = image.mode in ('1', 'L', 'P', 'I;16', 'I')
-            values = np.asarray(image if plain else image.convert('RGB')).astype(np.int32)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e: # Pillow's
-        raise InputError(file, 'a complete picture of a mask', str(e)) from e
-    return values if plain else values @ np.array([1 << 16, 1 << 8, 1], np.int32)
-
+# %% ../nbs/55_data.ipynb #5b2b07ce
 def _label_table(files): # -> (sorted values, their labels) of the masks of a sequence
-    found = sorted(set().union(*(np.unique(_read_values(f)).tolist() for f in files)))
+    found = sorted(set().union(*(np.unique(read_mask(f)).tolist() for f in files)))
     if set(found) <= {0, VOID}: return np.array([0, VOID]), np.array([0, 1], np.uint8)
     objects = [v for v in found if v != VOID]
     if len(objects) > VOID:
@@ -101,7 +92,7 @@ def _label_table(files): # -> (sorted values, their labels) of the masks of a se
     known = {v: n for n, v in enumerate(objects)}
     return np.array(found), np.array([known.get(v, VOID) for v in found], np.uint8)
 
-# %% ../nbs/55_data.ipynb #00fe0321
+# %% ../nbs/55_data.ipynb #0ea0b205
 @dataclass(frozen=True)
 class MaskReader:
     'Reads annotations as labels 0, 1, … and VOID, at the size of training.'
@@ -123,7 +114,7 @@ class MaskReader:
         n = self._number[file]
         if n not in self._tables: self._tables[n] = _label_table(self.sequences[n])
         values, labels = self._tables[n]
-        labels = labels[np.searchsorted(values, _read_values(file))]
+        labels = labels[np.searchsorted(values, read_mask(file))]
         return cv2.resize(labels, self.size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 def mask_reader(split:Split, size)->MaskReader: # size: (h, w)

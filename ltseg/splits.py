@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['FILE_COLUMNS', 'COLUMNS', 'MAX_CSV', 'PARTS', 'ROW', 'BOUNDARIES', 'MASK_ENDINGS', 'LAYOUTS', 'FLOW_ENDINGS', 'Split',
            'find_split', 'read_split', 'Request', 'parse_request', 'parse_requests', 'rows_for', 'Layout',
-           'DavisChoice', 'read_layout', 'Clip', 'merge_masks', 'write_split', 'split_folder', 'Pair', 'FlowSummary',
-           'fill_flow']
+           'DavisChoice', 'read_layout', 'Clip', 'read_mask', 'merge_masks', 'write_split', 'split_folder', 'Pair',
+           'FlowSummary', 'fill_flow']
 
-# %% ../nbs/54_splits.ipynb #e692b72d
+# %% ../nbs/54_splits.ipynb #6e7f0348
 import csv, json, os, re, stat
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import torch
 from natsort import natsorted
+from PIL import Image
 from tqdm import tqdm
 
 from . import __version__
@@ -459,6 +460,20 @@ def _clip(name, layout, inside): # -> Clip, problems
     return Clip(name, frames, masks), problems + more + [f'{f} {w}' for f, w in wrong if w]
 
 def _relative(path, base): return path.relative_to(base).as_posix()
+
+# %% ../nbs/54_splits.ipynb #a7ded6de
+def read_mask(file)->np.ndarray: # (H, W) uint8; or int32, where some values are above 255
+    'The values in a mask: 0 for background, grey level or palette index, or 256 + 0xRRGGBB.'
+    try:
+        with Image.open(file) as image:
+            if image.mode == '1': image = image.convert('L')
+            if image.mode in ('L', 'P'): return np.asarray(image)
+            if image.mode in ('I;16', 'I'): return np.asarray(image).astype(np.int32)
+            rgb, ppm = np.asarray(image.convert('RGB')).astype(np.int32), image.format == 'PPM'
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e: # Pillow's
+        raise InputError(file, 'a complete picture of a mask', str(e)) from e
+    values = rgb @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    return np.where(values == (0xffffff if ppm else 0), 0, values + 256)
 
 # %% ../nbs/54_splits.ipynb #b05d60db
 def merge_masks(masks:dict # object (1 … 254) -> file with its mask, all of one size
