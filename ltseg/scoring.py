@@ -218,7 +218,7 @@ def _scenes(labels, choices, annotation, wanted): # yields the number of a frame
         t, l = last = next(pairs, last) # where there is no flow, the segments of the frame before
         if n in wanted: yield n, Scene(l, {c: choice(t, l) for c, choice in choices.items()}, a)
 
-# %% ../nbs/85_scoring.ipynb #1b58b2c1
+# %% ../nbs/85_scoring.ipynb #7ef28def
 def _rows(shot, frames, column, values): # -> a row for each object and frame
     scores = {name: np.atleast_2d(v) for name, v in values.items()} # (objects, frames)
     M, n = max(len(v) for v in scores.values()), len(frames)
