@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['build_parser', 'main']
 
-# %% ../nbs/90_cli.ipynb #0777e78e
-import argparse, difflib, json, logging, re, sys
+# %% ../nbs/90_cli.ipynb #c3ff44cc
+import argparse, difflib, json, logging, re, sys, warnings
 from pathlib import Path
 
 from .files import InputError, check_folder
 
-# %% ../nbs/90_cli.ipynb #6c9135f2
+# %% ../nbs/90_cli.ipynb #644498c7
 class _Help(argparse.ArgumentDefaultsHelpFormatter): # defaults, where there is something to tell
     def _get_help_string(self, action):
         return (action.help if action.default in (None, False, ())
@@ -29,6 +29,9 @@ class _Parser(argparse.ArgumentParser):
             unknown = [w for w in named if w.split('=')[0] not in self._option_string_actions]
             if unknown: self._reject(unknown, argparse.Namespace())
         return super().parse_known_args(args, namespace)
+
+    def _get_option_tuples(self, word): # -K4 is -K 4, but -c is not -cs
+        return [found for found in super()._get_option_tuples(word) if found[1] == word[:2]]
 
     def parse_args(self, args=None, namespace=None):
         values, unknown = self.parse_known_args(args, namespace)
@@ -175,14 +178,14 @@ def _split_options(p):
     p.add_argument('--cache', choices=('disk', 'memory', 'none'), default='disk',
                    help='where decoded and resized flow is kept')
 
-# %% ../nbs/90_cli.ipynb #13043674
+# %% ../nbs/90_cli.ipynb #1536dad7
 def _volume_options(p):
     p.add_argument('--size', type=_size, default=(128, 224), metavar='HxW', help='height and width')
-    p.add_argument('--image-size', nargs='+', type=float, dest='size', metavar='N',
+    p.add_argument('--image-size', nargs='+', type=_plain, dest='size', metavar='N',
                    default=argparse.SUPPRESS, help='the same as two numbers H W, or (of a DataSplit) '
                    'one fraction of the size of its files')
     p.add_argument('--length', '--len-seq', type=int, metavar='T',
-                   help='in flows; default: that of the inputs, or 9')
+                   help='in flows; default: that of the inputs, or 9 for a DataSplit, else 24')
     p.add_argument('--augment', '--flow-augmentation', nargs='*', metavar='NAME',
                    help='in this order: globalmotion.MODEL.STRENGTH, scaletemporal.STRENGTH (or '
                         'STRENGTHi), crop, flip, rotate, illumination, zoom, cameramotion; STRENGTH '
@@ -205,7 +208,7 @@ def _network_options(p):
     p.add_argument('--finetune', metavar='WEIGHTS', help='start from these weights: a name, a '
                    '.safetensors or a .ckpt file; with another -L the queries begin afresh')
 
-# %% ../nbs/90_cli.ipynb #7994c5d0
+# %% ../nbs/90_cli.ipynb #2836dbad
 def _loss_options(p):
     p.add_argument('--recipe', choices=_RECIPES,
                    help='losses and schedule: synthetic truth, or ltms, the published one '
@@ -233,10 +236,11 @@ def _optimiser_options(p):
     p.add_argument('--seed', type=int, default=123, metavar='N', help='of everything random')
     p.add_argument('--workers', type=int, default=0, metavar='N',
                    help='processes that load samples')
-    p.add_argument('--loggers', '--logger', nargs='+', choices=('tensorboard', 'wandb'), default=(),
-                   help='besides the CSV file (offline: WANDB_MODE=offline)')
+    p.add_argument('--loggers', '--logger', nargs='+', choices=('csv', 'tensorboard', 'wandb'),
+                   default=(), help='besides the CSV file, which is always there (offline: '
+                                    'WANDB_MODE=offline)')
 
-# %% ../nbs/90_cli.ipynb #8d4ebb08
+# %% ../nbs/90_cli.ipynb #c798b3d9
 _TRAINER = ('accelerator', 'strategy', 'devices', 'num_nodes', 'precision', 'fast_dev_run',
             'max_epochs', 'min_epochs', 'max_steps', 'min_steps', 'max_time',
             'limit_train_batches', 'limit_val_batches', 'limit_test_batches',
@@ -244,7 +248,7 @@ _TRAINER = ('accelerator', 'strategy', 'devices', 'num_nodes', 'precision', 'fas
             'check_val_every_n_epoch', 'num_sanity_val_steps', 'log_every_n_steps',
             'accumulate_grad_batches', 'gradient_clip_val', 'gradient_clip_algorithm',
             'deterministic', 'benchmark', 'inference_mode', 'use_distributed_sampler', 'profiler',
-            'detect_anomaly', 'barebones', 'sync_batchnorm')
+            'detect_anomaly', 'sync_batchnorm')
 
 def _trainer_arguments(p):
     for name in _TRAINER: p.add_argument('--' + name.replace('_', '-'), type=_plain, metavar='X')
@@ -309,7 +313,7 @@ def _add_flow(words):
                    help='what to do with NaN and Inf in flow')
     p.set_defaults(run=_flow, parser=p)
 
-# %% ../nbs/90_cli.ipynb #c8474223
+# %% ../nbs/90_cli.ipynb #669e7be6
 def _table_options(p):
     p.add_argument('--data-file', required=True, metavar='NAME',
                    help='the tables NAME_PART.csv, looked for here, in the base folder and in its '
@@ -332,7 +336,7 @@ def _method_options(p):
     p.add_argument('-cs', '--cut-size', type=int, default=-1, metavar='N',
                    help='flows that go through the network at once; -1: the whole sequence')
     p.add_argument('--low-memory', action='store_true',
-                   help='one cut after the other instead of a batch of them; the same result')
+                   help='one cut after the other instead of a batch of them; the same result up to rounding')
     p.add_argument('--img-size', nargs=2, type=int, metavar=('H', 'W'),
                    help='working size; default: about 128 224 in the shape of the flow')
     p.add_argument('--device', help='such as cpu or cuda; default: a GPU if there is one')
@@ -392,7 +396,7 @@ def _add_export(words):
     p.add_argument('--overwrite', action='store_true', help='replace an earlier export in OUT')
     p.set_defaults(run=_export, parser=p)
 
-# %% ../nbs/90_cli.ipynb #8709c835
+# %% ../nbs/90_cli.ipynb #41696a25
 def _estimator(args): # a name, or the one estimator that takes weights
     if args.flow_weights is None: return args.flow
     if args.flow != 'raft':
@@ -412,10 +416,10 @@ def _segment(args):
     check_folder(args.out, 'segments.json', args.overwrite) # before minutes of work, not after them
     from ltseg.inference import segment
     result = segment(args.input, **_segment_arguments(args), bad_flow=args.bad_flow, fps=args.fps,
-                     progress=True)
-    return _summary(result, result.save(args.out, args.overwrite, progress=True))
+                     progress=sys.stderr.isatty())
+    return _summary(result, result.save(args.out, args.overwrite, progress=sys.stderr.isatty()))
 
-# %% ../nbs/90_cli.ipynb #f809bd49
+# %% ../nbs/90_cli.ipynb #745be2c3
 def _demo(args):
     check_folder(args.out, 'segments.json', overwrite=True)
     import tempfile
@@ -427,17 +431,19 @@ def _demo(args):
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder)/'demo.mp4'
         write_video(clip, scene.frames, fps=12)
-        result = segment(clip, **_segment_arguments(args), progress=True)
-        out = result.save(args.out, overwrite=True, progress=True)
+        result = segment(clip, **_segment_arguments(args), progress=sys.stderr.isatty())
+        out = result.save(args.out, overwrite=True, progress=sys.stderr.isatty())
     found = match_segments(result.labels, scene.labels[:-1])
     each = ', '.join(f'{"background" if k == 0 else f"object {k}"} {iou:.2f}'
                      for k, (_, iou) in found.items())
     mean = sum(iou for _, iou in found.values()) / len(found)
     return f'{_summary(result, out)}\nIoU with the truth: {each}; mean {mean:.2f}'
 
-# %% ../nbs/90_cli.ipynb #55d5418f
+# %% ../nbs/90_cli.ipynb #09b14858
 def _train(args):
+    warnings.filterwarnings('ignore', message='.*LeafSpec|.*exists and is not empty')
     from ltseg.train import TrainSettings, train
+    logging.getLogger('pytorch_lightning').setLevel(logging.WARNING) # no advertisements
     values = {k: v for k, v in vars(args).items() if k not in ('run', 'parser', 'resume', 'gpus')}
     trainer = {k: v for k in _TRAINER if (v := values.pop(k)) is not None}
     if args.gpus is not None: trainer |= dict(accelerator='gpu', devices=args.gpus)
@@ -445,21 +451,21 @@ def _train(args):
                     progress=sys.stdout.isatty()) # where Lightning draws its bars
     return f'weights → {weights}'
 
-# %% ../nbs/90_cli.ipynb #a2d32bc8
+# %% ../nbs/90_cli.ipynb #e1432f73
 def _split(args):
     from ltseg.splits import split_folder
     values = {k: v for k, v in vars(args).items() if k not in ('run', 'parser')}
-    files = split_folder(**values)
+    files = split_folder(**values, progress=sys.stderr.isatty())
     return f'tables → {", ".join(map(str, files))}'
 
 def _flow(args):
     from ltseg.splits import fill_flow
     done = fill_flow(args.data_file, args.base_dir, _estimator(args), args.format, args.out,
-                     args.label, args.bad_flow)
+                     args.label, args.bad_flow, progress=sys.stderr.isatty())
     return (f'{done.estimated} flows estimated, {done.kept} kept → {done.folder}; tables: '
             + ', '.join(map(str, done.files)))
 
-# %% ../nbs/90_cli.ipynb #e8279b70
+# %% ../nbs/90_cli.ipynb #188c42ca
 def _base_dir(args, recorded): # recorded: settings that may tell
     return args.base_dir or recorded.get('base_dir') or '.'
 
@@ -487,7 +493,7 @@ def _out(args, kind, name):
 def _predicted(args, split):
     from ltseg.predict import predict
     return predict(split, _open_method(args), args.K, args.cut_size, args.low_memory,
-                   args.img_size, args.bad_flow, progress=True)
+                   args.img_size, args.bad_flow, progress=sys.stderr.isatty())
 
 # %% ../nbs/90_cli.ipynb #7202caf7
 def _predict(args):

@@ -19,12 +19,12 @@ from .motion import DISTANCES
 # %% ../nbs/30_losses.ipynb #ab8b3126
 _all_ = ['DISTANCES'] # they are defined where residuals are measured, and offered here as well
 
-# %% ../nbs/30_losses.ipynb #a7f5b506
+# %% ../nbs/30_losses.ipynb #e9823458
 def _distance(name, scale): # -> function of flow and parametric flow
     d = choose(DISTANCES, name, 'distance')
     if scale and name.endswith('_alt'): # relative to the flow already
-        raise InputError('distance with pieceFitScale (scale=True)', 'one not relative to the flow',
-                         repr(name))
+        raise InputError('distance with pieceFitScale (scale=True)', 'one not relative to the flow (this one: '
+                         'with pieceFit)', repr(name))
     return d
 
 def frame_losses(flow:Tensor, # (B, 2, T, H, W), pixels

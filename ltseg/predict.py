@@ -86,7 +86,7 @@ def open_shot(shot:Shot,
         flow = flow * flow.new_tensor([whole[1]/full[1], whole[0]/full[0]]).view(2, 1, 1, 1)
     return Source(flow, whole, shot.frames[:len(shot.flows)], frames=frames)
 
-# %% ../nbs/82_predict.ipynb #7838cf05
+# %% ../nbs/82_predict.ipynb #0733a5cf
 def usual_segments(method:Method) -> int:
     'Four segments, as published, or as many as the method can find.'
     return min(4, method.max_segments)
@@ -101,7 +101,7 @@ def predict(split:Split, # a table with flow
             method:Method, # such as `NetworkMethod.from_pretrained()`
             K:int|None=None, # segments at most; None: `usual_segments`
             cut:int=-1, # flows that go through the method at once; -1: the whole sequence
-            low_memory:bool=False, # one cut at a time, else cuts of one length as a batch
+            low_memory:bool=False, # one cut at a time, not a batch; the same up to rounding
             size=None, # working size (h,w); None: about 128×224 in the shape of the flow
             bad_flow:str='error', # NaN and Inf in flow: 'error' or 'zero'
             motion_model:str='QuadraticFull_fk3', # of the motion that pictures show

@@ -5,19 +5,22 @@
 # %% auto #0
 __all__ = ['LOGGERS', 'TrainSettings', 'build_data', 'build_segmenter', 'read_metrics', 'ResultsCSV', 'trainer_options', 'train']
 
-# %% ../nbs/70_train.ipynb #b295404a
+# %% ../nbs/70_train.ipynb #0c3d26dd
 import inspect, json, math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning.callbacks import (Callback, EMAWeightAveraging, ModelCheckpoint,
                                          TQDMProgressBar)
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.utils.data import Subset
 
 from .augment import augmentation, perturbation
@@ -29,7 +32,7 @@ from .segmenter import RECIPES, Segmenter, finetune, save_weights, versions
 from .synthetic import PhotoTextures, SceneMaker, make_shard, random_texture
 from .video import FLOW_ESTIMATORS
 
-# %% ../nbs/70_train.ipynb #ab9ca2c2
+# %% ../nbs/70_train.ipynb #05295995
 @dataclass
 class TrainSettings:
     'Everything that a training run depends on.'
@@ -72,21 +75,22 @@ class TrainSettings:
     motion_model: str|None = None
     schedule: str|None = None    # of SCHEDULES
     lr: float|None = None        # learning rate
-    finetune: str|None = None    # weights to start from: a name or a file; None: random
+    finetune: str|None = None    # weights to start from: a name or a file; their network is used
     batch_size: int|None = None
     average: float = 0.          # decay of the running average of weights that is kept; 0: none
     seed: int = 123
     workers: int = 0             # processes that load samples
-    loggers: Sequence[str] = ()  # of LOGGERS, besides the CSV file
+    loggers: Sequence[str] = ()  # of LOGGERS; the CSV file is always there
     trainer: dict = field(default_factory=dict) # options of Lightning's Trainer
 
     def __post_init__(self):
         for name, value in _defaults(self).items():
             if getattr(self, name) is None: setattr(self, name, value)
         _check(self)
+        _check_kind(self)
         self.epoch_steps = min(self.epoch_steps, self.steps)
 
-# %% ../nbs/70_train.ipynb #00d47c66
+# %% ../nbs/70_train.ipynb #b22d2448
 _GENERATED = dict(network='lean', length=24, batch_size=4, augment=('flip', 'zoom', 'cameramotion'),
                   perturb=('PerturbInputFlowNoise', 'PerturbInputFlowNull'))
 _PUBLISHED = dict(network='ltms', length=9, batch_size=3, # section 5 of the paper
@@ -95,24 +99,37 @@ _PUBLISHED = dict(network='ltms', length=9, batch_size=3, # section 5 of the pap
 
 def _defaults(s):
     known = _PUBLISHED if s.data_file else _GENERATED
-    network = s.network or known['network']
-    return dict(known, recipe='ltms' if network == 'ltms' else 'synthetic',
+    network = None if s.finetune else s.network or known['network']
+    blind = s.data_file or network == 'ltms' # no truth to learn from, or none asked for
+    return dict(known, network=network, recipe='ltms' if blind else 'synthetic',
                 length=len(s.inputs) or known['length'])
 
+_OF_SPLITS = ('base_dir', 'inputs', 'flows_volume', 'boundaries', 'subsample', 'cache')
+_OF_GENERATED = ('shards', 'synthetic', 'textures', 'videos', 'real_share', 'flow', 'steps',
+                 'epoch_steps', 'val')
+
+def _check_kind(s): # nothing that is asked for is without effect
+    plain = {f.name: f.default for f in fields(TrainSettings)}
+    idle = [n for n in (_OF_GENERATED if s.data_file else _OF_SPLITS) if getattr(s, n) != plain[n]]
+    kind = 'a DataSplit' if s.data_file else 'rendered scenes and videos'
+    if idle: raise InputError(', '.join(idle), f'nothing with {kind}', 'a value')
+    if s.finetune:
+        fixed = [n for n in ('network', 'norm', 'queries', 'decoder') if getattr(s, n) is not None]
+        if fixed: raise InputError(', '.join(fixed), 'nothing: the network is that of the weights',
+                                   ', '.join(repr(getattr(s, n)) for n in fixed))
+
 def _check(s):
-    least = dict(steps=1, batch_size=1, epoch_steps=1, val=1, length=1, workers=0, subsample=1)
+    least = dict(steps=1, batch_size=1, epoch_steps=1, val=1, length=1, workers=0, subsample=1,
+                 masks=2, seed=0, lr=0)
     for name, low in least.items():
         value = getattr(s, name)
-        if value < low: raise InputError(name, f'at least {low}', str(value))
+        if value is not None and value < low: raise InputError(name, f'at least {low}', str(value))
     if not s.data_file and min(s.size) < 32:
         raise InputError('size', 'at least 32x32', 'x'.join(map(str, s.size)))
     for name in ('inputs', 'flows_volume'):
         n = len(getattr(s, name))
         if n not in (0, s.length):
             raise InputError(name, f'{s.length} requests, the length of the volumes', str(n))
-    if s.data_file and (s.shards or s.synthetic or s.videos):
-        raise InputError('training data', 'a DataSplit, or else shards, synthetic volumes and videos',
-                         'both')
 
 # %% ../nbs/70_train.ipynb #43c4e5c0
 def _split(dataset, val, gap=0): # the last `val` items (at most a fifth) are for validation
@@ -164,22 +181,24 @@ def build_data(s:TrainSettings) -> pl.LightningDataModule:
     'Open, render or estimate what `s` asks for.'
     return _split_data(s) if s.data_file else _generated_data(s)
 
-# %% ../nbs/70_train.ipynb #18e31c2e
+# %% ../nbs/70_train.ipynb #e75c7c1e
 def _given(s, *names): # what was asked for: name -> value
     return {n: getattr(s, n) for n in names if getattr(s, n) is not None}
 
 def _recipe(s):
     changes = _given(s, 'supervised', 'unsupervised', 'loss', 'distance', 'regularisation',
                      'motion_model', 'schedule', 'lr')
-    if s.masks: changes['segments'] = ()
+    if s.masks is not None: changes['segments'] = ()
+    if s.data_file: changes['window'] = s.length # what was asked for, as it is
     recipe = replace(choose(RECIPES, s.recipe, 'recipe'), seed=s.seed, **changes)
     if (s.videos or s.data_file) and not recipe.unsupervised:
-        raise InputError('unsupervised', 'a weight above 0 for videos, which have no labels', '0')
+        raise InputError('unsupervised', 'a weight above 0 for videos, which have no labels (or the '
+                         'recipe ltms)', '0')
     return recipe
 
 def _config(s):
     changes = _given(s, 'norm', 'queries', 'decoder')
-    if s.masks: changes['n_queries'] = s.masks
+    if s.masks is not None: changes['n_queries'] = s.masks
     return replace(choose(CONFIGS, s.network, 'network'), **changes)
 
 def build_segmenter(s:TrainSettings) -> Segmenter:
@@ -189,13 +208,14 @@ def build_segmenter(s:TrainSettings) -> Segmenter:
     if s.finetune is None: return Segmenter(asdict(_config(s)), asdict(recipe))
     return finetune(s.finetune, recipe, s.masks)
 
-# %% ../nbs/70_train.ipynb #f690e54b
-LOGGERS = {'tensorboard': lambda s: TensorBoardLogger(s.out, name='tensorboard'),
+# %% ../nbs/70_train.ipynb #e4da23de
+LOGGERS = {'csv': lambda s: CSVLogger(s.out, name='logs', flush_logs_every_n_steps=1),
+           'tensorboard': lambda s: TensorBoardLogger(s.out, name='tensorboard'),
            'wandb': lambda s: WandbLogger(project='ltseg', save_dir=s.out, config=asdict(s))}
 
 def _loggers(s):
-    csv = CSVLogger(s.out, name='logs', flush_logs_every_n_steps=1) # a new version at each start
-    return [csv, *(choose(LOGGERS, name, 'logger')(s) for name in s.loggers)]
+    names = dict.fromkeys(['csv', *s.loggers]) # each a new version at each start
+    return [choose(LOGGERS, name, 'logger')(s) for name in names]
 
 def read_metrics(out) -> pd.DataFrame: # the folder of a run
     'What a run has logged, over all its starts; steps that were repeated after a kill count once.'
@@ -206,7 +226,7 @@ def read_metrics(out) -> pd.DataFrame: # the folder of a run
     log = pd.concat([pd.read_csv(f) for f in files])
     return log.groupby('step').last().reset_index() # `last`: the last value that is there, by column
 
-# %% ../nbs/70_train.ipynb #618338a4
+# %% ../nbs/70_train.ipynb #d2623723
 class ResultsCSV(Callback):
     'Writes the scores of every validation frame: epoch, Sequence, Sequence_Index, FrameScores.'
     def __init__(self, path,
@@ -214,7 +234,7 @@ class ResultsCSV(Callback):
         self.path, self.frames, self.batches = Path(path), table[['Sequence', 'Sequence_Index']], []
 
     def on_train_start(self, trainer, module): # of a run that goes on: what is to come is not there
-        if not self.path.exists(): return
+        if not (trainer.is_global_zero and self.path.exists()): return
         done = pd.read_csv(self.path, dtype=str, keep_default_na=False)
         self._write(done[done.epoch.astype(int) < trainer.current_epoch].to_csv(index=False))
 
@@ -225,7 +245,9 @@ class ResultsCSV(Callback):
         self.batches.append(pd.DataFrame(values))
 
     def on_validation_epoch_end(self, trainer, module):
-        scores = pd.concat(self.batches).set_index('row')
+        scores = _from_all(pd.concat(self.batches), trainer.world_size)
+        scores = scores.drop_duplicates('row').set_index('row').sort_index()
+        if not trainer.is_global_zero: return
         rows = self.frames.loc[scores.index].join(scores)
         rows.insert(0, 'epoch', trainer.current_epoch)
         before = self.path.read_text(encoding='utf8') if self.path.exists() else ''
@@ -233,6 +255,12 @@ class ResultsCSV(Callback):
 
     def _write(self, text):
         with atomic_path(self.path) as tmp: tmp.write_text(text, encoding='utf8')
+
+def _from_all(rows, processes): # the rows of all processes; Lightning repeats some to share evenly
+    if processes == 1: return rows
+    parts = [None]*processes
+    dist.all_gather_object(parts, rows)
+    return pd.concat(parts)
 
 # %% ../nbs/70_train.ipynb #c07ba624
 class _WholeCheckpoints(TorchCheckpointIO):
@@ -245,33 +273,40 @@ def _checkpoints(out):
     best = ModelCheckpoint(filename='best', monitor='val/loss', save_on_train_epoch_end=False, **keep)
     return best, ModelCheckpoint(filename='last', save_on_train_epoch_end=True, **keep)
 
-# %% ../nbs/70_train.ipynb #cb1bd1b0
+# %% ../nbs/70_train.ipynb #712c5888
 _MAY_CHANGE = {'out', 'steps', 'cache', 'workers', 'loggers', 'trainer'}
 
-def _claim(s, resume): # write settings.json, or check that it tells of the same run
-    path = Path(s.out)/'settings.json'
-    mine = json.loads(json.dumps(asdict(s))) # tuples as JSON has them
-    if path.exists():
-        if not resume: raise InputError(s.out, 'a new folder (or --resume)', 'a training run')
-        before = json.loads(path.read_text())['settings']
-        other = [k for k in mine if mine[k] != before.get(k) and k not in _MAY_CHANGE]
-        listed = lambda values: ', '.join(f'{k}={values.get(k)}' for k in other)
-        if other: raise InputError(path, f'{listed(before)} as this run began', listed(mine))
-    with atomic_path(path) as tmp:
-        tmp.write_text(json.dumps(dict(settings=mine, versions=versions()), indent=1))
+def _plain(s): return json.loads(json.dumps(asdict(s))) # tuples as JSON has them
 
-# %% ../nbs/70_train.ipynb #01ce1804
-def _about(s, best):
+@rank_zero_only
+def _check_folder(s, resume): # is it free, or that of the same run?
+    path, mine = Path(s.out)/'settings.json', _plain(s)
+    if not path.exists(): return
+    if not resume: raise InputError(s.out, 'a new folder (or --resume)', 'a training run')
+    before = json.loads(path.read_text())['settings']
+    other = [k for k in mine if mine[k] != before.get(k) and k not in _MAY_CHANGE]
+    listed = lambda values: ', '.join(f'{k}={values.get(k)}' for k in other)
+    if other: raise InputError(path, f'{listed(before)} as this run began', listed(mine))
+
+@rank_zero_only
+def _claim(s): # only now: what is refused leaves no trace
+    with atomic_path(Path(s.out)/'settings.json') as tmp:
+        tmp.write_text(json.dumps(dict(settings=_plain(s), versions=versions()), indent=1))
+
+# %% ../nbs/70_train.ipynb #a7f835d0
+def _about(s, best): # best: checkpoint of the best validation
     private = ('out', 'shards', 'textures', 'videos', 'finetune', 'data_file', 'base_dir')
     kept = {k: v for k, v in asdict(s).items() if k not in private}
     counts = {k: len(getattr(s, k)) for k in ('shards', 'textures', 'videos')}
-    return dict(settings=kept, sources=counts, fresh=s.finetune is None, versions=versions(),
-                validation_loss=float(best.best_model_score), step=_step(best.best_model_path))
+    about = dict(settings=kept, sources=counts, fresh=s.finetune is None, versions=versions())
+    if not best.best_model_path: return about # nothing was validated
+    return about | dict(validation_loss=float(best.best_model_score),
+                        step=_step(best.best_model_path))
 
 def _step(path): return torch.load(path, map_location='cpu', weights_only=True)['global_step']
 
-# %% ../nbs/70_train.ipynb #f2e9c125
-_OURS = {'self', 'logger', 'callbacks', 'plugins', 'default_root_dir', 'enable_checkpointing',
+# %% ../nbs/70_train.ipynb #bf627c9a
+_OURS = {'self', 'barebones', 'logger', 'callbacks', 'plugins', 'default_root_dir', 'enable_checkpointing',
          'enable_model_summary', 'enable_progress_bar', 'reload_dataloaders_every_n_epochs',
          'enable_autolog_hparams', 'model_registry'}
 
@@ -296,22 +331,35 @@ def _callbacks(s, data, progress):
     if s.data_file: out.append(ResultsCSV(Path(s.out)/'results.csv', data.datasets['val'].split.table))
     return out
 
-# %% ../nbs/70_train.ipynb #0416ab74
+# %% ../nbs/70_train.ipynb #5d628efe
+def _trainer(s, data, callbacks, progress):
+    options = _options(s, data)
+    try:
+        return pl.Trainer(**options, logger=_loggers(s), plugins=[_WholeCheckpoints()],
+                          callbacks=[*callbacks, *_callbacks(s, data, progress)],
+                          reload_dataloaders_every_n_epochs=1, enable_progress_bar=progress,
+                          enable_model_summary=False)
+    except (MisconfigurationException, ValueError, TypeError) as e:
+        given = ', '.join(f'{k}={v!r}' for k, v in s.trainer.items())
+        raise InputError('options of the Trainer', 'values that Lightning takes',
+                         f'{given} ({" ".join(str(e).split())[:200]})') from e
+
+@rank_zero_only
+def _save(s, best, segmenter): # the weights of the best validation, or if there was none, the last
+    trained = Segmenter.from_pretrained(best.best_model_path) if best.best_model_path else segmenter
+    save_weights(trained, Path(s.out)/'weights.safetensors', _about(s, best))
+
 def train(s:TrainSettings,
           resume:bool=False, # go on from the last checkpoint in `s.out`, if there is one
           progress:bool=True) -> Path: # of the finished weights
     'Train as `s` says; returns the path of the weights, those of the best validation loss.'
-    segmenter = build_segmenter(s) # names fail early
-    _claim(s, resume)
-    data, last = build_data(s), Path(s.out)/'last.ckpt'
+    _check_folder(s, resume)
+    segmenter, data = build_segmenter(s), build_data(s) # names fail early
     data.setup('fit') # what is wrong with the files is said now
     best, latest = _checkpoints(s.out)
-    trainer = pl.Trainer(**_options(s, data), logger=_loggers(s), plugins=[_WholeCheckpoints()],
-                         callbacks=[best, latest, *_callbacks(s, data, progress)],
-                         reload_dataloaders_every_n_epochs=1, enable_progress_bar=progress,
-                         enable_model_summary=False)
+    trainer, last = _trainer(s, data, [best, latest], progress), Path(s.out)/'last.ckpt'
+    _claim(s)
     start = str(last) if resume and last.exists() else None
     trainer.fit(segmenter, data, ckpt_path=start, weights_only=True)
-    weights = Path(s.out)/'weights.safetensors'
-    save_weights(Segmenter.from_pretrained(best.best_model_path), weights, _about(s, best))
-    return weights
+    _save(s, best, segmenter)
+    return Path(s.out)/'weights.safetensors'

@@ -120,8 +120,8 @@ LOSS = ['--regularisation', '{"EulerPottsl1R3" : 1}']
 
 def published(base, out, *more):
     words = ['train', '--base_dir', str(base), '--save_dir', str(out), *PUBLISHED, *LOSS, *map(str, more)]
-    return subprocess.run([sys.executable, '-c', 'import sys; from ltseg.cli import main; sys.exit(main())', *words],
-                          env=ENV, capture_output=True, text=True)
+    program = Path(sys.executable).parent/'ltseg'  # Lightning starts further processes by its name
+    return subprocess.run([sys.executable, program, *words], env=ENV, capture_output=True, text=True)
 
 
 def test_published_command(base, tmp_path):
@@ -153,7 +153,7 @@ def test_published_command(base, tmp_path):
     ['--queries', 'gaussian', '--decoder', 'slots', '--norm', 'cBlockNorm3d', '--scheduler', 'StepLR'],
     ['--scheduler', 'CyclicLR', '--distance', 'charb', '--loss', 'pieceFit', '--norm', 'instance', '--boundaries', 'Periodic'],
     ['--network', 'lean', '--recipe', 'ltms', '--regularisation', '{"Potts": 0.1, "Entropy": 0.01}', '--cache', 'memory',
-     '--flow_augmentation', 'flip', 'rotate', 'crop', 'scaletemporal.mediumi', '--experimental_flag', 'PerturbInputFlowErase']])
+     '--logger', 'csv', '--flow_augmentation', 'flip', 'rotate', 'crop', 'scaletemporal.mediumi', '--experimental_flag', 'PerturbInputFlowErase']])
 def test_other_options(options, base, tmp_path):
     "The options of the released program, each from the command line."
     done = published(base, tmp_path/'run', '--max_epochs', 1, *options)
@@ -165,10 +165,37 @@ def test_other_options(options, base, tmp_path):
     (['--regularization', '1'], 'did you mean --regularisation?'), (['--max_epoch', '2'], 'did you mean --max-epochs?'),
     (['--len_seq', '4'], 'expected 4 requests'), (['--distance', 'l3'], 'did you mean'),
     (['--flow_augmentation', 'globalmotion.QuadraticFul.light'], 'QuadraticFull'), (['--data_file', 'SPLITS'], 'SPLITS'),
-    (['--distance', 'l2_normed_alt'], 'l2_normed_alt'), (['--recipe', 'synthetic'], 'unsupervised')])
+    (['--distance', 'l2_normed_alt'], 'pieceFit'), (['--recipe', 'synthetic'], 'unsupervised'), (['--lr', '-1'], 'lr'),
+    (['--steps', '3'], 'steps'), (['--finetune', 'default', '--norm', 'block'], 'norm'), (['-L', '0'], 'at least 2'),
+    (['--precision', 'banana'], 'banana'), (['--max_time', 'soon'], 'soon'), (['--inputs', 'Flw', '--len_seq', '1', '--flows_volume', 'Flow'], 'Flw')])
 def test_wrong_options(options, words, base, tmp_path, capsys):
     "Each is answered with what would have been right, before anything is written."
     try: status = main(['train', '--base_dir', str(base), '--save_dir', str(tmp_path/'run'), *PUBLISHED, *options])
     except SystemExit as e: status = e.code
     assert status == 2 and words in capsys.readouterr().err
-    assert not (tmp_path/'run'/'last.ckpt').exists()
+    assert not (tmp_path/'run'/'settings.json').exists()  # the corrected line may use the folder
+
+
+def test_volumes_are_as_asked_for(base, tmp_path, monkeypatch):
+    "Training explains volumes of the length asked for, however long."
+    seen = set()
+    loss = Segmenter.loss
+    monkeypatch.setattr(Segmenter, 'loss', lambda self, batch, K: seen.add(batch.flow.shape[2]) or loss(self, batch, K))
+    words = ['train', '--base_dir', base, '--save_dir', tmp_path/'run', '--data_file', 'SPLIT', '--len_seq', 10, '--image_size', 32, 48,
+             '--network', 'lean', '--max_epochs', 1, '--accelerator', 'cpu']
+    assert main([str(w) for w in words]) == 0 and seen == {10}
+
+
+def test_without_validation(base, tmp_path):
+    "Where nothing is validated, the last weights are kept."
+    done = published(base, tmp_path/'run', '--max_epochs', 1, '--limit_val_batches', 0)
+    assert done.returncode == 0, done.stderr
+    assert Segmenter.from_pretrained(tmp_path/'run'/'weights.safetensors').network.max_segments == 4
+
+
+def test_two_processes(base, tmp_path):
+    "Lightning's options pass through: two processes, one folder, every validation frame once."
+    done = published(base, tmp_path/'run', '--max_epochs', 1, '--limit_train_batches', '1.0', '--devices', 2, '--strategy', 'ddp')
+    assert done.returncode == 0, done.stderr
+    results = pd.read_csv(tmp_path/'run'/'results.csv')
+    assert sorted(results.Sequence_Index) == list(range(2, 9)) and (tmp_path/'run'/'weights.safetensors').exists()
