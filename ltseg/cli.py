@@ -439,11 +439,12 @@ def _demo(args):
     mean = sum(iou for _, iou in found.values()) / len(found)
     return f'{_summary(result, out)}\nIoU with the truth: {each}; mean {mean:.2f}'
 
-# %% ../nbs/90_cli.ipynb #09b14858
+# %% ../nbs/90_cli.ipynb #fa5262dd
 def _train(args):
     warnings.filterwarnings('ignore', message='.*LeafSpec|.*exists and is not empty')
     from ltseg.train import TrainSettings, train
     logging.getLogger('pytorch_lightning').setLevel(logging.WARNING) # no advertisements
+    logging.getLogger('ltseg').setLevel(logging.INFO) # such as the number of rows
     values = {k: v for k, v in vars(args).items() if k not in ('run', 'parser', 'resume', 'gpus')}
     trainer = {k: v for k in _TRAINER if (v := values.pop(k)) is not None}
     if args.gpus is not None: trainer |= dict(accelerator='gpu', devices=args.gpus)

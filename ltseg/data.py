@@ -7,8 +7,8 @@ __all__ = ['HALF_MAX', 'AUGMENT', 'working_size', 'FlowReader', 'flow_reader', '
            'FileCache', 'Requests', 'centred', 'sample_requests', 'Readers', 'open_readers', 'SplitDataset', 'Epoch',
            'SplitData', 'Shard', 'cache_flows', 'Windows', 'Mixture', 'VolumeData']
 
-# %% ../nbs/55_data.ipynb #ff2b5903
-import hashlib, os, zlib
+# %% ../nbs/55_data.ipynb #bc02841e
+import hashlib, logging, os, zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -326,7 +326,8 @@ class SplitData(pl.LightningDataModule):
         self.subsample, self.boundaries, self.datasets = subsample, boundaries, {}
         self.change = [*map(augmentation, augmentations), *map(perturbation, perturbations)]
 
-# %% ../nbs/55_data.ipynb #e67c6891
+# %% ../nbs/55_data.ipynb #3465424d
+_log = logging.getLogger(__name__)
 _STAGES = {'fit': ('train', 'val'), 'validate': ('val',), 'test': ('test',), 'predict': ('test',)}
 
 @patch
@@ -341,8 +342,11 @@ def _open(self:SplitData, part):
     columns = ['Flow'] + ['Image']*images + ['GtMask']*labels
     split = read_split(self.data_file, self.base_dir, part, columns)
     readers = open_readers(split, self.img_size, self.cache, labels, self.bad_flow)
-    return SplitDataset(split, self.requests, readers, self.boundaries,
+    data = SplitDataset(split, self.requests, readers, self.boundaries,
                         1 if labels else self.subsample)
+    _log.info('%s: %d of %d rows can serve the requests (%s)', split.file.name, len(data),
+              len(split), self.boundaries)
+    return data
 
 # %% ../nbs/55_data.ipynb #c28bab58
 @patch
