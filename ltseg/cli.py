@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['build_parser', 'main']
 
-# %% ../nbs/90_cli.ipynb #c3ff44cc
-import argparse, difflib, json, logging, re, sys, warnings
+# %% ../nbs/90_cli.ipynb #ebaecb37
+import argparse, difflib, json, logging, os, re, sys, warnings
 from pathlib import Path
 
 from .files import InputError, check_folder
@@ -58,7 +58,7 @@ def _dashed(words): # long options with `-`, whichever of `-` and `_` they were 
     names = (w.partition('=') if w.startswith('--') else ('', '', w) for w in words)
     return [name.replace('_', '-') + eq + value for name, eq, value in names]
 
-# %% ../nbs/90_cli.ipynb #5ba2bf3e
+# %% ../nbs/90_cli.ipynb #a6b27b29
 _FLOWS, _METHODS, _NETWORKS, _RECIPES = (
     ('dis', 'dis-fast', 'deepflow', 'raft'), ('network', 'em'), ('lean', 'ltms'),
     ('synthetic', 'ltms'))
@@ -70,6 +70,7 @@ _REGULARISERS = ('EulerPottsl1R3', 'EulerPottsl1', 'Potts', 'Entropy')
 _SCHEDULES = ('WarmupDecay', 'StepLR', 'CyclicLR', 'cosine')
 _PARTS, _LAYOUTS, _FLOW_FORMATS = (
     ('train', 'val', 'test'), ('davis', 'segtrack', 'fbms', 'plain'), ('png', 'flo'))
+_REFINEMENTS = ('flow', 'image', 'image+flow')
 _BENCHMARKS, _FORMATS = ('davis16', 'davis17', 'segtrackv2', 'fbms'), ('davis17',)
 _RULES = ('exceptbiggest', 'offborder', 'topiou', 'optimax', 'optimax_all', 'linear_assignment',
           'linear_assignment_bg')
@@ -80,8 +81,23 @@ def _size(text): # '128x224' -> (128, 224)
         raise argparse.ArgumentTypeError(f'expected HEIGHTxWIDTH such as 128x224, found {text!r}')
     return h, w
 
+def _segments(text): # '4' -> 4; 'auto' stays
+    if text == 'auto': return text
+    try: return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'expected a number of segments, or auto, found {text!r}')
+
+def _extra_options(p): # what costs time
+    p.add_argument('--adapt', type=int, default=0, metavar='N',
+                   help='steps of training without labels on the very video first, about half a '
+                        'second each; 20 are a good number')
+    p.add_argument('--refine', choices=_REFINEMENTS,
+                   help='edges of the segments: those of the flow, of the frames, or both; '
+                        'default: as the network draws them')
+
 def _add_segment_options(p):
-    p.add_argument('-K', type=int, default=4, metavar='N', help='segments at most')
+    p.add_argument('-K', type=_segments, default=4, metavar='N',
+                   help='segments at most; auto: as many as there are motions')
     p.add_argument('--method', choices=_METHODS, default='network',
                    help='network, or classical EM without weights')
     p.add_argument('--weights', default='default',
@@ -98,6 +114,7 @@ def _add_segment_options(p):
                    help='working size; default: about 128x224 in the shape of the input')
     p.add_argument('--device',
                    help='for the network, such as cpu or cuda; default: a GPU if there is one')
+    _extra_options(p)
 
 # %% ../nbs/90_cli.ipynb #fc3a9407
 def build_parser() -> argparse.ArgumentParser:
@@ -313,7 +330,7 @@ def _add_flow(words):
                    help='what to do with NaN and Inf in flow')
     p.set_defaults(run=_flow, parser=p)
 
-# %% ../nbs/90_cli.ipynb #669e7be6
+# %% ../nbs/90_cli.ipynb #2b439951
 def _table_options(p):
     p.add_argument('--data-file', required=True, metavar='NAME',
                    help='the tables NAME_PART.csv, looked for here, in the base folder and in its '
@@ -331,8 +348,9 @@ def _method_options(p):
     p.add_argument('--weights', metavar='NAME', help='instead: a name, or a .safetensors or .ckpt '
                                                      'file; default: the packaged weights')
     p.add_argument('--method', choices=_METHODS, default='network', help='em needs no weights')
-    p.add_argument('-K', '-L', type=int, dest='K', metavar='N',
-                   help='segments at most; default: 4, or as many as the weights have')
+    p.add_argument('-K', '-L', type=_segments, dest='K', metavar='N',
+                   help='segments at most; auto: as many as there are motions; default: 4, or as '
+                        'many as the weights have')
     p.add_argument('-cs', '--cut-size', type=int, default=-1, metavar='N',
                    help='flows that go through the network at once; -1: the whole sequence')
     p.add_argument('--low-memory', action='store_true',
@@ -340,6 +358,7 @@ def _method_options(p):
     p.add_argument('--img-size', nargs=2, type=int, metavar=('H', 'W'),
                    help='working size; default: about 128 224 in the shape of the flow')
     p.add_argument('--device', help='such as cpu or cuda; default: a GPU if there is one')
+    _extra_options(p)
 
 def _output_options(p, default, pictures):
     p.add_argument('-o', '--out', metavar='OUT', help=f'folder to write; default: {default}')
@@ -396,7 +415,7 @@ def _add_export(words):
     p.add_argument('--overwrite', action='store_true', help='replace an earlier export in OUT')
     p.set_defaults(run=_export, parser=p)
 
-# %% ../nbs/90_cli.ipynb #41696a25
+# %% ../nbs/90_cli.ipynb #dd8cce79
 def _estimator(args): # a name, or the one estimator that takes weights
     if args.flow_weights is None: return args.flow
     if args.flow != 'raft':
@@ -406,7 +425,8 @@ def _estimator(args): # a name, or the one estimator that takes weights
 
 def _segment_arguments(args):
     return dict(K=args.K, method=args.method, weights=args.weights, flow=_estimator(args),
-                motion_model=args.motion_model, size=args.size, device=args.device)
+                motion_model=args.motion_model, size=args.size, device=args.device,
+                adapt=args.adapt, refine=args.refine)
 
 def _summary(result, out):
     times = ', '.join(f'{stage} {s:.1f} s' for stage, s in result.seconds.items())
@@ -466,7 +486,7 @@ def _flow(args):
     return (f'{done.estimated} flows estimated, {done.kept} kept → {done.folder}; tables: '
             + ', '.join(map(str, done.files)))
 
-# %% ../nbs/90_cli.ipynb #188c42ca
+# %% ../nbs/90_cli.ipynb #34da655a
 def _base_dir(args, recorded): # recorded: settings that may tell
     return args.base_dir or recorded.get('base_dir') or '.'
 
@@ -494,9 +514,10 @@ def _out(args, kind, name):
 def _predicted(args, split):
     from ltseg.predict import predict
     return predict(split, _open_method(args), args.K, args.cut_size, args.low_memory,
-                   args.img_size, args.bad_flow, progress=sys.stderr.isatty())
+                   args.img_size, args.bad_flow, progress=sys.stderr.isatty(),
+                   adapt=args.adapt, refine=args.refine)
 
-# %% ../nbs/90_cli.ipynb #7202caf7
+# %% ../nbs/90_cli.ipynb #9dd0fb8f
 def _predict(args):
     from ltseg.predict import PREDICTIONS, save_predictions
     split = _read_table(args, _run_settings(args), columns=('Flow', 'Image'))
@@ -505,7 +526,8 @@ def _predict(args):
     save_predictions(_predicted(args, split), out, args.save_vis, args.overwrite)
     return f'{len(split.sequences)} sequences → {out}'
 
-_OF_METHOD = ('weights', 'method', 'K', 'cut_size', 'low_memory', 'img_size', 'device', 'bad_flow')
+_OF_METHOD = ('weights', 'method', 'K', 'cut_size', 'low_memory', 'img_size', 'device', 'bad_flow',
+              'adapt', 'refine')
 
 def _finished_predictions(args): # None: there are none, predict anew
     from ltseg.predict import read_predictions
@@ -530,10 +552,12 @@ def _export(args):
     from ltseg.predict import export
     return f'{args.format} → {export(args.predictions, args.out, args.format, args.overwrite)}'
 
-# %% ../nbs/90_cli.ipynb #8c9646b7
+# %% ../nbs/90_cli.ipynb #6d684b50
 def main(argv=None) -> int: # argv: the words after `ltseg`; None: those of the process
     'The program `ltseg`; returns its exit status.'
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
+    # read when torch is imported: threads that wait must not keep busy the cores that others need
+    os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     args = build_parser().parse_args(_dashed(sys.argv[1:] if argv is None else argv))
     try: summary = args.run(args)
     except (InputError, ImportError, OSError) as e:

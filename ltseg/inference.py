@@ -4,16 +4,18 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'STILL', 'Source', 'working_size', 'check_size', 'open_source', 'Method', 'NetworkMethod', 'EMMethod',
-           'check_segments', 'cut_volume', 'find_masks', 'Segmentation', 'segment', 'Clock', 'write_json']
+           'check_segments', 'cut_volume', 'find_masks', 'Plan', 'make_plan', 'follow', 'Segmentation', 'segment',
+           'name_of', 'Clock', 'write_json']
 
-# %% ../nbs/80_inference.ipynb #3b51c553
+# %% ../nbs/80_inference.ipynb #157a1d15
 import hashlib, json, math, time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, repeat
 from pathlib import Path
 from typing import Protocol
 
@@ -24,14 +26,17 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from .adapt import Adaptation
 from .em import em_segment
 from .evaluation import resize_probs
 from .files import InputError, atomic_folder, choose
 from .flow import (check_flow, flow_names, flow_scale, flow_size, flow_to_rgb, is_flow,
                         read_volume, resize_flow)
+from .merge import Merge
 from .motion import SPATIAL_MODELS, MotionModel
 from .plots import (contact_sheet, labels_to_rgb, overlay, residual_to_rgb, spread,
                          write_palette_png)
+from .refine import REFINEMENTS, Refinement
 from .segmenter import Segmenter, versions, weights_path
 from .video import estimate_flow, open_frames, write_video
 
@@ -105,7 +110,7 @@ def _flow_source(path, bad_flow, size, fps):
     return Source(flow, full, flow_names(path) or [f'{t:05d}' for t in range(flow.shape[1])],
                   fps or 25.)
 
-# %% ../nbs/80_inference.ipynb #7228a4af
+# %% ../nbs/80_inference.ipynb #472bec56
 class Method(Protocol):
     'Anything that turns flow into masks.'
     max_segments: int # the largest K
@@ -124,8 +129,8 @@ class NetworkMethod:
     def __init__(self, segmenter:Segmenter, device:str|None=None, # None: a GPU if there is one
                  about:dict|None=None): # what else is known of it
         self.device, self.about = _device(device), dict(method='network') | (about or {})
-        self.segmenter = segmenter.to(self.device).eval()
-        self.max_segments = segmenter.network.max_segments
+        self.network = segmenter.network.to(self.device).eval()
+        self.max_segments = self.network.max_segments
 
     @classmethod
     def from_pretrained(cls, weights='default', device:str|None=None): # weights: a name, or a file
@@ -136,7 +141,13 @@ class NetworkMethod:
 
     @torch.inference_mode()
     def __call__(self, flow, K):
-        return self.segmenter(flow.to(self.device), K).float().cpu()
+        return self.network(flow.to(self.device), K).float().cpu()
+
+    def adapted(self, flow, K, adaptation:Adaptation): # flow: (2,T,H,W), pixels -> NetworkMethod
+        'The method with a copy of its network that was fitted to this flow.'
+        other = copy(self)
+        other.network = adaptation(self.network, flow.to(self.device), K)
+        return other
 
 class EMMethod:
     'Masks by classical expectation maximisation, without any network.'
@@ -169,11 +180,12 @@ def _ask(method, cuts, K, low_memory): # yields the masks of each cut, in order
         batch = torch.stack(list(same))
         for part in (batch.split(1) if low_memory else [batch]): yield from method(part, K)
 
-# %% ../nbs/80_inference.ipynb #2c65a637
+# %% ../nbs/80_inference.ipynb #01542157
 def find_masks(method:Method, flow:Tensor, K:int, # flow: (2,T,H,W), pixels of that size
                cut:int=-1, # flows that the method sees at once; -1: all
-               low_memory:bool=False # one cut at a time instead of a batch of them
-              ) -> Tensor: # (K,T,H,W)
+               low_memory:bool=False, # one cut at a time instead of a batch of them
+               merge:Merge|None=None # of segments that turn out to be one
+              ) -> Tensor: # (K,T,H,W), or fewer if merged
     'The masks of `method`, biggest segment first; one segment where nothing moves.'
     cuts = cut_volume(flow, cut)
     moving = [bool(c.abs().max() >= STILL) for c in cuts]
@@ -183,9 +195,46 @@ def find_masks(method:Method, flow:Tensor, K:int, # flow: (2,T,H,W), pixels of t
     areas = [torch.bincount(w.flatten(), minlength=K) for w in winners]
     order = (sum(areas) + torch.zeros(K)).argsort(descending=True, stable=True)
     rest = lambda c: torch.eye(K)[0].view(K, 1, 1, 1).expand(K, *c.shape[1:])
-    return torch.cat([rest(c) if m is None else m[order] for c, m in zip(cuts, masks)], dim=1)
+    found = torch.cat([rest(c) if m is None else m[order] for c, m in zip(cuts, masks)], dim=1)
+    return found if merge is None else merge(found, flow)
 
-# %% ../nbs/80_inference.ipynb #29eab6de
+# %% ../nbs/80_inference.ipynb #05901eb1
+@dataclass(frozen=True)
+class Plan:
+    'What is asked of a method, and what is done besides.'
+    K: int # segments at most
+    adapt: Adaptation|None = None # of the network, before
+    merge: Merge|None = None # of segments, after
+    refine: Refinement|None = None # of labels, when they are made
+
+def make_plan(method:Method, # must be able to
+              K, # segments at most, or 'auto': merged from `Merge.most`
+              adapt:int=0, # steps of adaptation to the video
+              refine=None, # of REFINEMENTS, or a `Refinement`, or None
+              model=None # `MotionModel` by which segments are merged
+             ) -> Plan:
+    'The plan; an `InputError` if the method cannot follow it.'
+    merge = None
+    if K == 'auto':
+        merge = Merge(model or MotionModel())
+        K = min(merge.most, method.max_segments)
+    check_segments(method, K)
+    if adapt and not hasattr(method, 'adapted'):
+        raise InputError('adapt', 'a method that can be trained, such as network',
+                         type(method).__name__)
+    if isinstance(refine, str): refine = choose(REFINEMENTS, refine, 'refinement')
+    return Plan(K, Adaptation(adapt) if adapt else None, merge, refine)
+
+def follow(plan:Plan, method:Method, source:Source, cut:int=-1, # cut, low_memory: of `find_masks`
+           low_memory:bool=False) -> Tensor: # (K,T,h,w)
+    'The masks of a source; an `InputError` if it has no frames to refine them by.'
+    if plan.refine is not None and plan.refine.needs_frames and source.frames is None:
+        raise InputError('refine', "a source with frames ('flow' needs none)", 'flow alone')
+    flow = source.working_flow
+    if plan.adapt is not None: method = method.adapted(flow, plan.K, plan.adapt)
+    return find_masks(method, flow, plan.K, cut, low_memory, plan.merge)
+
+# %% ../nbs/80_inference.ipynb #2e4ff824
 @dataclass
 class Segmentation:
     'The motion segments of a video.'
@@ -194,6 +243,7 @@ class Segmentation:
     model: MotionModel # of a segment's motion, see `theta`
     settings: dict  # how the result was made: plain values
     seconds: dict   # stage -> seconds it took
+    refine: Refinement|None = None # of the labels at the input's size
 
     @cached_property
     def theta(self) -> Tensor: # (K,C,P), pixels of the input
@@ -204,11 +254,22 @@ class Segmentation:
     def labels(self) -> Tensor:
         ('Segment of each pixel at the input\'s size, (T,H,W) uint8; 0: the '
          'biggest over the sequence.')
-        return resize_probs(self.probs, self.source.size)
+        out = torch.empty(self.probs.shape[1], *self.source.size, dtype=torch.uint8)
+        for t, frame in enumerate(self.frame_labels()): out[t] = frame
+        return out
+
+    def frame_labels(self) -> Iterator[Tensor]: # of (H,W) uint8
+        'The same frame by frame, which takes no more memory for a long video.'
+        pictures = self.refine is not None and self.refine.needs_frames
+        frames = self.source.frames if pictures else repeat(None)
+        for t, frame in zip(range(self.probs.shape[1]), frames):
+            masks = self.probs[:, t]
+            if self.refine is not None: masks = self.refine(masks, self.source.flow[:, t], frame)
+            yield resize_probs(masks[:, None], self.source.size)[0]
 
     @cached_property
     def small_labels(self) -> Tensor: # (T,h,w) uint8
-        'Segment of each pixel at working size.'
+        'Segment of each pixel at working size, never refined.'
         return resize_probs(self.probs, self.probs.shape[-2:])
 
     @property
@@ -221,9 +282,9 @@ class Segmentation:
         return (f'Segmentation({len(self.present)} segments, {T} flows, '
                 f'input {self.source.size}, working size {(h, w)})')
 
-# %% ../nbs/80_inference.ipynb #f6c5e6c2
+# %% ../nbs/80_inference.ipynb #633339e6
 def segment(source, # video, folder of frames, flow file or folder, or (2,T,H,W) tensor, pixels
-            K:int=4, # segments at most
+            K=4, # segments at most; 'auto': as many as there are motions
             method:str='network', # of METHODS: 'network' or 'em'
             weights:str='default', # of the network: a name, or a file
             flow='dis', # flow estimator for frames: a name, or any `FlowEstimator`
@@ -232,24 +293,29 @@ def segment(source, # video, folder of frames, flow file or folder, or (2,T,H,W)
             size=None, # working size (h,w); None: about 128×224 in the input's shape
             fps:float|None=None, # frames a second; None: what the source says, else 25
             device:str|None=None, # of the network; None: a GPU if there is one
+            adapt:int=0, # steps of training on this very video
+            refine=None, # edges of the labels: of REFINEMENTS, or a `Refinement`
             progress:bool=False) -> Segmentation: # show bars
     'Segment a video into the parts that move coherently.'
     model = MotionModel(motion_model)
     # before the flow: names fail early
     find = choose(METHODS, method, 'method')(weights, model, device)
-    check_segments(find, K)
+    plan = make_plan(find, K, adapt, refine, model)
     clock = Clock(progress)
     with clock('flow', bar=False): src = open_source(source, flow, bad_flow, size, fps, progress)
     check_size(src.flow.shape[-2:], 'flow' if isinstance(source, Tensor) else source)
-    with clock('masks'): probs = find_masks(find, src.working_flow, K)
+    with clock('masks'): probs = follow(plan, find, src)
     settings = find.about | dict(
         source='tensor' if isinstance(source, Tensor) else str(source), K=K,
-        flow=flow if isinstance(flow, str) else type(flow).__name__, motion_model=motion_model,
+        flow=name_of(flow), motion_model=motion_model,
         bad_flow=bad_flow, size=list(src.flow.shape[-2:]), fps=float(src.fps), device=device,
-        versions=versions())
-    result = Segmentation(probs, src, model, settings, clock.seconds)
+        adapt=adapt, refine=name_of(refine), versions=versions())
+    result = Segmentation(probs, src, model, settings, clock.seconds, plan.refine)
     with clock('motion'): result.theta # fitted when asked for
     return result
+
+def name_of(choice): # what settings say of a name, an object in its place, or None
+    return choice if choice is None or isinstance(choice, str) else type(choice).__name__
 
 class Clock:
     'Seconds of each stage, and a bar for it.'
@@ -310,7 +376,7 @@ def _sheet(seg, frames): # frames: {t: (H,W,3)} of the columns
              'residual': lambda t: residual_to_rgb(flow[:, t] - fitted[t], .5*scale)}
     return contact_sheet({title: _Rows(T, make) for title, make in rows.items()})
 
-# %% ../nbs/80_inference.ipynb #2399682f
+# %% ../nbs/80_inference.ipynb #446b8099
 def _pictures(seg): # T pictures (H,W,3) to lay the segments over: frames, or else coloured flow
     if seg.source.frames is not None:
         yield from (f for _, f in zip(seg.source.names, seg.source.frames))
@@ -320,8 +386,9 @@ def _pictures(seg): # T pictures (H,W,3) to lay the segments over: frames, or el
         yield flow_to_rgb(resize_flow(seg.source.flow[:, t], seg.source.size, rescale=False), scale)
 
 def _save_labels(seg, folder, areas, progress): # yields them (H,W) when they are saved
-    for t, name in enumerate(tqdm(seg.source.names, desc='saving', disable=not progress)):
-        labels = resize_probs(seg.probs[:, t:t+1], seg.source.size)[0]
+    saved = tqdm(zip(seg.source.names, seg.frame_labels()), desc='saving', disable=not progress,
+                 total=len(seg.source.names))
+    for t, (name, labels) in enumerate(saved):
         write_palette_png(folder/f'{name}.png', labels)
         areas[t] = torch.bincount(labels.flatten(), minlength=len(seg.probs)).numpy()
         yield labels
@@ -332,7 +399,7 @@ def _overlays(seg, labels, kept): # yields pictures (H,W,3); fills `kept` for th
         if t in columns: kept[t] = picture
         yield overlay(picture, label)
 
-# %% ../nbs/80_inference.ipynb #ddb0a53e
+# %% ../nbs/80_inference.ipynb #89326894
 @patch
 def write(self:Segmentation,
           labels, # folder for the label PNGs
@@ -348,7 +415,8 @@ def write(self:Segmentation,
     else:
         write_video(Path(pictures)/'overlay.mp4', _overlays(self, saved, kept), self.source.fps)
         frames = kept if self.source.frames is not None else {}
-        sheet = Image.fromarray(_sheet(self, frames)) # level 6 saves a tenth, in three times the time
+        sheet = Image.fromarray(_sheet(self, frames))
+        # level 6 saves a tenth, in three times the time
         sheet.save(Path(pictures)/'contact_sheet.png', compress_level=1)
     return areas
 

@@ -7,7 +7,7 @@ __all__ = ['WEIGHT_FILES', 'PREDICTIONS', 'FORMATS', 'Shot', 'shots', 'open_shot
            'run_settings', 'open_method', 'flow_origin', 'save_predictions', 'inside', 'Predictions',
            'read_predictions', 'read_labels', 'export']
 
-# %% ../nbs/82_predict.ipynb #a87255bf
+# %% ../nbs/82_predict.ipynb #0d575dfe
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ from tqdm.auto import tqdm
 
 from .files import InputError, atomic_folder, choose
 from .flow import flow_size, read_flows
-from .inference import (METHODS, Clock, Method, Segmentation, Source, check_segments,
-                             check_size, cut_volume, find_masks, working_size, write_json)
+from .inference import (METHODS, Clock, Method, Segmentation, Source, check_size, cut_volume,
+                             follow, make_plan, name_of, working_size, write_json)
 from .motion import MotionModel
 from .plots import write_palette_png
 from .segmenter import versions
@@ -86,38 +86,40 @@ def open_shot(shot:Shot,
         flow = flow * flow.new_tensor([whole[1]/full[1], whole[0]/full[0]]).view(2, 1, 1, 1)
     return Source(flow, whole, shot.frames[:len(shot.flows)], frames=frames)
 
-# %% ../nbs/82_predict.ipynb #0733a5cf
+# %% ../nbs/82_predict.ipynb #0870112c
 def usual_segments(method:Method) -> int:
     'Four segments, as published, or as many as the method can find.'
     return min(4, method.max_segments)
 
-def _segment_shot(shot, method, K, cut, low_memory, size, bad_flow, model, settings):
+def _segment_shot(shot, method, plan, cut, low_memory, size, bad_flow, model, settings):
     clock = Clock(progress=False)
     with clock('flow'): source = open_shot(shot, size, bad_flow)
-    with clock('masks'): probs = find_masks(method, source.working_flow, K, cut, low_memory)
-    return shot, Segmentation(probs, source, model, settings, clock.seconds)
+    with clock('masks'): probs = follow(plan, method, source, cut, low_memory)
+    return shot, Segmentation(probs, source, model, settings, clock.seconds, plan.refine)
 
 def predict(split:Split, # a table with flow
             method:Method, # such as `NetworkMethod.from_pretrained()`
-            K:int|None=None, # segments at most; None: `usual_segments`
+            K=None, # segments at most; None: `usual_segments`; 'auto': as many as there are motions
             cut:int=-1, # flows that go through the method at once; -1: the whole sequence
             low_memory:bool=False, # one cut at a time, not a batch; the same up to rounding
             size=None, # working size (h,w); None: about 128×224 in the shape of the flow
             bad_flow:str='error', # NaN and Inf in flow: 'error' or 'zero'
             motion_model:str='QuadraticFull_fk3', # of the motion that pictures show
-            progress:bool=False # a bar
+            progress:bool=False, # a bar
+            adapt:int=0, # steps of training on each sequence before it is segmented
+            refine=None # edges of the labels: of REFINEMENTS, or a `Refinement`
            ) -> Iterator[tuple[Shot, Segmentation]]:
     'Segments the sequences of a table, one at a time; labels are numbered by size over each.'
-    K = usual_segments(method) if K is None else K
-    check_segments(method, K)
+    K, model = usual_segments(method) if K is None else K, MotionModel(motion_model)
+    plan = make_plan(method, K, adapt, refine, model)
     cut_volume(torch.empty(1, 1), cut) # refuses what is no length
     if size is not None: check_size(size)
     settings = method.about | dict(
         data_file=split.name, part=split.part, base_dir=str(split.base_dir), K=K, cut=cut,
         low_memory=low_memory, size=None if size is None else list(size), bad_flow=bad_flow,
-        motion_model=motion_model, versions=versions())
-    run = partial(_segment_shot, method=method, K=K, cut=cut, low_memory=low_memory, size=size,
-                  bad_flow=bad_flow, model=MotionModel(motion_model), settings=settings)
+        motion_model=motion_model, adapt=adapt, refine=name_of(refine), versions=versions())
+    run = partial(_segment_shot, method=method, plan=plan, cut=cut, low_memory=low_memory,
+                  size=size, bad_flow=bad_flow, model=model, settings=settings)
     return map(run, tqdm(shots(split), desc='sequences', disable=not progress))
 
 # %% ../nbs/82_predict.ipynb #f61466ca
