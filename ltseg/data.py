@@ -7,10 +7,10 @@ __all__ = ['HALF_MAX', 'AUGMENT', 'working_size', 'FlowReader', 'flow_reader', '
            'FileCache', 'Requests', 'centred', 'sample_requests', 'Readers', 'open_readers', 'SplitDataset', 'Epoch',
            'SplitData', 'Shard', 'cache_flows', 'Windows', 'Mixture', 'VolumeData']
 
-# %% ../nbs/55_data.ipynb #bc02841e
+# %% ../nbs/55_data.ipynb #893115f0
 import hashlib, logging, os, zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
