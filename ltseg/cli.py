@@ -116,7 +116,7 @@ def _add_segment_options(p):
                    help='for the network, such as cpu or cuda; default: a GPU if there is one')
     _extra_options(p)
 
-# %% ../nbs/90_cli.ipynb #fc3a9407
+# %% ../nbs/90_cli.ipynb #3322bb80
 def build_parser() -> argparse.ArgumentParser:
     'The parser of `ltseg`: a sub-parser for each word.'
     parser = _Parser(prog='ltseg',
@@ -145,9 +145,26 @@ def build_parser() -> argparse.ArgumentParser:
     _add_segment_options(p)
     p.set_defaults(run=_demo, parser=p)
 
-    for add in (_add_split, _add_flow, _add_train, _add_predict, _add_evaluate, _add_export):
+    for add in (_add_report, _add_split, _add_flow, _add_train, _add_predict, _add_evaluate,
+                _add_export):
         add(words)
     return parser
+
+# %% ../nbs/90_cli.ipynb #e132a4a4
+def _add_report(words):
+    p = words.add_parser('report', help='a result as one HTML page to look at',
+                         description='Write one self-contained HTML page that shows a result of '
+                         'ltseg segment in any browser: scrub, toggle segments, read how they move.')
+    p.add_argument('result', metavar='OUT', help='folder of ltseg segment')
+    p.add_argument('-o', '--out', metavar='FILE', help='page to write; default: OUT/report.html')
+    p.add_argument('--source', metavar='INPUT', help='video or folder of the frames; default: the '
+                   'input that settings.json names, else overlay.mp4')
+    p.add_argument('--width', type=int, default=640, metavar='N',
+                   help='pixels of the longer side in the page, at most')
+    p.add_argument('--max-frames', type=int, default=240, metavar='N',
+                   help='in the page; of a longer video so many, evenly spread')
+    p.add_argument('--quality', type=int, default=72, metavar='N', help='of the pictures, 0 to 100')
+    p.set_defaults(run=_report, parser=p)
 
 # %% ../nbs/90_cli.ipynb #41044733
 def _plain(text): # 10 -> 10, 0.1 -> 0.1, True -> True, gloo -> 'gloo'
@@ -458,6 +475,12 @@ def _demo(args):
                      for k, (_, iou) in found.items())
     mean = sum(iou for _, iou in found.values()) / len(found)
     return f'{_summary(result, out)}\nIoU with the truth: {each}; mean {mean:.2f}'
+
+# %% ../nbs/90_cli.ipynb #a0520001
+def _report(args):
+    from ltseg.report import write_report
+    page = write_report(args.result, args.out, args.source, args.width, args.max_frames, args.quality)
+    return f'{page.stat().st_size/1e6:.1f} MB → {page}'
 
 # %% ../nbs/90_cli.ipynb #fa5262dd
 def _train(args):

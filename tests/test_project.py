@@ -97,4 +97,4 @@ assert not slow, f'imported: {slow}'
 '''
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
-    for word in ['segment', 'demo', 'split', 'flow', 'train', 'predict', 'evaluate', 'export']: assert word in done.stdout
+    for word in ['segment', 'demo', 'split', 'flow', 'train', 'predict', 'evaluate', 'export', 'report']: assert word in done.stdout
