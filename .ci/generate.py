@@ -1,30 +1,46 @@
-"""Bring everything that is generated up to date: modules, clean notebooks, the site's lists and README.md.
+"""Bring everything that is generated up to date: modules, clean notebooks, the site's lists, its reference page and README.md.
 
 Run it before a commit; `.ci/run` and the tests fail where it would change something. Unlike `nbdev_prepare`
 it needs neither Quarto nor the network.
 """
+import ast
+import json
 import os
 import re
+from hashlib import sha1
 from pathlib import Path
 
+import yaml
 from nbconvert import MarkdownExporter
 from nbdev.clean import nbdev_clean
 from nbdev.config import get_config
-from nbdev.doclinks import nbdev_export
+from nbdev.doclinks import nbdev_export, nbglob
 from nbdev.frontmatter import FrontmatterProc
 from nbdev.process import NBProcessor
 from nbdev.processors import clean_magics, filter_stream_, hide_, hide_line, rm_export, strip_ansi
-from nbdev.quarto import nbdev_sidebar, refresh_quarto_yml
+from nbdev.quarto import IndentDumper, refresh_quarto_yml
 from nbformat import from_dict
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = '<!-- Generated from nbs/{name} by .ci/generate.py: edit the notebook, not this file. -->'
 # Of a link or picture, the target, where it lies beside the notebook (no scheme, no absolute path, no anchor)
 RELATIVE = re.compile(r'(!?\[[^\]]*\]\()(?![a-z]+:|/|#)([^)\s]+\))')
+START, TUTORIALS, METHOD, RESULTS = 'Get started', 'Tutorials', 'The method, notebook by notebook', 'Benchmarks and results'
+# The numbered notebooks: the chapters of the method and the lowest number of each; from `FIRST_RESULT` on they define no module
+CHAPTERS = {0: 'Frames and flow', 20: 'Motion and losses', 40: 'The network', 50: 'Training data',
+            60: 'Training and scores', 72: 'Better masks, long videos', 80: 'From video to result'}
+FIRST_RESULT = 95
+REFERENCE, DESIGN = 'reference.ipynb', 'design.ipynb'
+TITLE = '''# Reference
+
+> Every module in its order, and its public names: what they do, with a link to the notebook that defines them.'''
+ABOUT = '''<!-- Written by .ci/generate.py -->
+The page of a notebook shows each name with its parameters, shapes and units, beside the prose, the examples and the tests. Modules
+import only from those above them. The program's options are explained by `ltseg COMMAND --help`.'''
 
 
-def markdown(notebook: Path, folder: str) -> str:
-    "`notebook` as one Markdown page whose relative links start from the parent of `folder`."
+def markdown(notebook: Path, folder: str, repository: str) -> str:
+    "`notebook` as one Markdown page for the top folder: relative links start from `folder`, links into `repository` from here."
     procs = [FrontmatterProc, strip_ansi, hide_line, filter_stream_, rm_export, clean_magics, hide_]
     nb = NBProcessor(notebook, procs=procs, process=True).nb
     cells = [c for c in nb.cells if c.source and c.cell_type != 'raw'] # raw: the front matter
@@ -33,20 +49,106 @@ def markdown(notebook: Path, folder: str) -> str:
              'metadata': nb.metadata, 'nbformat': 4, 'nbformat_minor': 5}
     body, resources = MarkdownExporter().from_notebook_node(from_dict(plain))
     if resources['outputs']: raise SystemExit(f'{notebook}: a figure in an output; save it under nbs/images and link it')
-    body = RELATIVE.sub(rf'\g<1>{folder}/\g<2>', body)
+    body = RELATIVE.sub(rf'\g<1>{folder}/\g<2>', body).replace(repository, '')
     title, subtitle = nb.frontmatter_['title'], nb.frontmatter_.get('description', '')
     page = '\n\n'.join([NOTE.format(name=notebook.name), f'# {title}', f'> {subtitle}', body.strip()])
     return re.sub(r'\n{3,}', '\n\n', page) + '\n'
 
 
+def split_title(notebook: Path):
+    "Title and subtitle of `notebook` into a cell of their own: nbdev makes front matter of their cell, and leaves out what else is in it."
+    nb = json.loads(notebook.read_text(encoding='utf8'))
+    found = re.match(r'(# [^\n]*\n+(?:> ?[^\n]*\n)*)\s*(?=[^\s>])', ''.join(nb['cells'][0]['source']))
+    if not found or nb['cells'][0]['cell_type'] != 'markdown': return
+    title, rest = found[0].strip(), ''.join(nb['cells'][0]['source'])[found.end():]
+    nb['cells'][:1] = [markdown_cell(title), markdown_cell(rest)]
+    notebook.write_text(dump(nb), encoding='utf8')
+
+
+def markdown_cell(text: str) -> dict:
+    return dict(cell_type='markdown', id=sha1(text.encode()).hexdigest()[:8], metadata={}, source=text.strip().splitlines(keepends=True))
+
+
+def dump(nb: dict) -> str: return json.dumps(nb, indent=1, ensure_ascii=False, sort_keys=True) + '\n'
+
+
+def number(page: str) -> int | None:
+    "The number that the file name of `page` starts with, if any."
+    found = re.match(r'\d+', page)
+    return int(found[0]) if found else None
+
+
+def sidebar(pages: list) -> list:
+    "The contents of the site's sidebar: every one of `pages`, paths in `nbs/` in their order, stands in it once."
+    def between(low, high): return [p for p in pages if number(p) is not None and low <= number(p) < high]
+    ends = [*list(CHAPTERS)[1:], FIRST_RESULT]
+    chapters = [{'section': title, 'contents': between(low, high)} for (low, title), high in zip(CHAPTERS.items(), ends)]
+    tutorials = [p for p in pages if p.startswith('tutorials/')]
+    lost = {p for p in pages if number(p) is None} - {*tutorials, 'index.ipynb', REFERENCE, DESIGN}
+    if lost: raise SystemExit(f'no place in the sidebar for {sorted(lost)}: give them a number, or put them into tutorials/')
+    return [{'text': START, 'href': 'index.ipynb'}, {'section': TUTORIALS, 'contents': tutorials},
+            {'section': METHOD, 'contents': [c for c in chapters if c['contents']]},
+            {'section': RESULTS, 'contents': between(FIRST_RESULT, 100)},
+            {'text': 'Reference', 'href': REFERENCE}, {'text': 'Design', 'href': DESIGN}]
+
+
+def first_page(item) -> str:
+    "The page that a reader sees first of an `item` of the sidebar."
+    while isinstance(item, dict): item = item.get('href') or item['contents'][0]
+    return item
+
+
+def site(pages: list) -> str:
+    "`sidebar.yml`: the sidebar, and a menu with its groups on top of each page."
+    contents = sidebar(pages)
+    menu = [{'text': c.get('section') or c['text'], 'href': first_page(c)} for c in contents]
+    found = {'website': {'navbar': {'left': menu}, 'sidebar': {'contents': contents}}}
+    return '# Written by .ci/generate.py\n' + yaml.dump(found, Dumper=IndentDumper, sort_keys=False, allow_unicode=True)
+
+
+def heading(notebook: Path) -> tuple:
+    "Title, subtitle and module name (None: it defines no module) of `notebook`."
+    nb = NBProcessor(notebook, procs=[FrontmatterProc], process=True).nb
+    module = next((c.directives_['default_exp'][0] for c in nb.cells if 'default_exp' in c.directives_), None)
+    return nb.frontmatter_['title'], nb.frontmatter_.get('description', ''), module
+
+
+def public(module: Path) -> list:
+    "The public functions and classes of `module`, each with the first line of its docstring, and its public constants."
+    code = ast.parse(module.read_text(encoding='utf8')).body
+    assigned = {n.targets[0].id: n.value for n in code if isinstance(n, ast.Assign) and isinstance(n.targets[0], ast.Name)}
+    defined = {n.name: n for n in code if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    docs = {name: (ast.get_docstring(n) or '').splitlines() for name, n in defined.items()}
+    return [(name, (docs.get(name) or [''])[0], name in defined) for name in ast.literal_eval(assigned['__all__'])]
+
+
+def reference(nbs: Path, modules: Path) -> dict:
+    "The page `reference.ipynb`: a table of the public names of each module, read off the code."
+    texts = [TITLE, ABOUT]
+    for path in sorted(nbs.glob('[0-9]*.ipynb')):
+        title, subtitle, module = heading(path)
+        if not module: continue
+        rows = [f'| [`{name}`]({path.name}{"#" + name.lower() if linked else ""}) | {doc.replace("|", chr(92) + "|")} |'
+                for name, doc, linked in public(modules/f'{module}.py') if doc]
+        head = f'## ltseg.{module}\n\n{subtitle.rstrip(".")}: [{title}]({path.name}).'
+        texts.append('\n'.join([head, '', *(['| name | what |', '|---|---|', *rows] if rows else [])]).strip())
+    kernel = dict(display_name='python3', language='python', name='python3')
+    return dict(cells=[markdown_cell(t) for t in texts], metadata=dict(kernelspec=kernel), nbformat=4, nbformat_minor=5)
+
+
 def main():
     os.chdir(ROOT)
     cfg = get_config()
+    nbs = cfg.nbs_path
+    for path in nbglob(nbs, as_path=True): split_title(path)
     nbdev_export.__wrapped__()
+    (nbs/REFERENCE).write_text(dump(reference(nbs, cfg.lib_path)), encoding='utf8')
     nbdev_clean.__wrapped__()
     refresh_quarto_yml()
-    nbdev_sidebar.__wrapped__()
-    (ROOT/'README.md').write_text(markdown(cfg.nbs_path/cfg.readme_nb, cfg.nbs_path.name), encoding='utf8')
+    pages = sorted(str(p.relative_to(nbs)) for p in nbglob(nbs, as_path=True))
+    (nbs/'sidebar.yml').write_text(site(pages), encoding='utf8')
+    repository = f'{cfg.git_url}/blob/{cfg.branch}/'
+    (ROOT/'README.md').write_text(markdown(nbs/cfg.readme_nb, nbs.name, repository), encoding='utf8')
 
 
 if __name__ == '__main__': main()

@@ -1,0 +1,145 @@
+"""Build the documentation site in `_docs`: `.venv/bin/python .ci/site.py`.
+
+nbdev makes the pages (it runs imports and exported cells and writes what is known of every name), then Quarto lays them out. Where
+there is no Quarto, pandoc makes a plain preview with the site's own colours, so that the pages can be looked at.
+"""
+import base64
+import json
+import os
+import re
+import shutil
+import subprocess
+from html import escape
+from pathlib import Path
+
+import yaml
+from nbdev.config import get_config
+from nbdev.serve import proc_nbs
+
+IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
+OPTION = re.compile(r'^#\| *([\w-]+): *(.*)$\n?', re.MULTILINE)
+PANDOC = ['pandoc', '-f', 'markdown-implicit_figures+lists_without_preceding_blankline', '-t', 'html', '--mathml', '--section-divs',
+          '--highlight-style', 'monochrome', '--toc', '--toc-depth', '3', '-s', '--template']
+TEMPLATE = '''<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$pagetitle$</title><style>$highlighting-css$
+LIGHT @media (prefers-color-scheme: dark) { DARK }
+STYLES
+body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.6 system-ui, sans-serif; }
+a { color: var(--accent); } pre, code { font: .86em/1.5 ui-monospace, Menlo, Consolas, monospace; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; } :not(pre) > code { background: var(--shade); }
+.sourceCode { background: var(--shade); padding: .3rem .5rem; } .sourceCode .sourceCode { padding: 0; margin: 0; }
+.page { display: grid; grid-template-columns: 15rem minmax(0, 50rem) 13rem; gap: 2.5rem; padding: 1rem 1.5rem; }
+.page > nav { font-size: .88rem; } nav ul { padding-left: .9rem; list-style: none; } nav b { color: var(--quiet); }
+.navbar, .nav-footer { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; padding: .7rem 1.5rem; }
+@media (max-width: 900px) { .page { display: block; } .page > nav { display: none; } }
+</style></head><body><header class="navbar">$menu$</header><div class="page"><nav aria-label="pages">$pages$</nav>
+<main>$body$<footer class="nav-footer">$steps$</footer></main><nav aria-label="on this page">$toc$</nav></div></body></html>'''
+
+
+def offline(nb: dict, host: str, up: str) -> dict:
+    """A processed notebook that needs no other host: links of nbdev to `host`, where the site will be, lead to the page beside it (`up` leads to
+    the top), and what is HTML among the outputs becomes a raw block of Markdown, since for HTML Quarto makes a page fetch jQuery and RequireJS."""
+    nb = json.loads(json.dumps(nb).replace(f'({host}/', f'({up}'))
+    for data in (o['data'] for c in nb['cells'] for o in c.get('outputs', []) if 'text/html' in o.get('data', {})):
+        html = re.sub(r'<style.*?</style>', '', ''.join(data['text/html']), flags=re.DOTALL)
+        data.clear()
+        data['text/markdown'] = f'```{{=html}}\n{html.strip()}\n```'
+    return nb
+
+
+def rules(scss: Path) -> str:
+    "The plain rules of a theme: its colours as CSS variables."
+    return scss.read_text(encoding='utf8').split('scss:rules --*/')[1]
+
+
+def output_markdown(output: dict, alt: str, stem: Path) -> str:
+    "What a cell put out; a picture becomes a file that begins with `stem`."
+    if 'text' in output: return '```\n' + ''.join(output['text']).rstrip() + '\n```'
+    data = {k: ''.join(v) for k, v in output['data'].items()}
+    for kind in IMAGES.keys() & data.keys():
+        path = stem.with_name(f'{stem.name}.{IMAGES[kind]}')
+        path.write_bytes(data[kind].encode() if kind.endswith('xml') else base64.b64decode(data[kind]))
+        return f'![{alt}]({path.name})'
+    return data.get('text/markdown') or '```\n' + data.get('text/plain', '') + '\n```'
+
+
+def cell_markdown(n: int, cell: dict, page: Path) -> str:
+    "Cell `n` of a processed notebook that becomes `page`, as Markdown."
+    source = ''.join(cell['source'])
+    if cell['cell_type'] != 'code': return source
+    options = dict(OPTION.findall(source))
+    shown = options.get('echo') != 'false' and options.get('include') != 'false'
+    alt = options.get('fig-alt', '').strip('"\'')
+    outputs = [output_markdown(o, alt, page.with_name(f'{page.stem}-{n}-{m}')) for m, o in enumerate(cell['outputs'])
+               if o.get('data') or o.get('text')]
+    code = f'```python\n{OPTION.sub("", source).strip()}\n```' if shown else ''
+    found = '\n\n'.join(outputs) if options.get('output') != 'false' else ''
+    return f'::: cell\n{code}\n\n' + (f'::: cell-output\n{found}\n:::\n' if found else '') + ':::\n'
+
+
+def walk(contents: list, depth: int = 0):
+    "All entries of a sidebar: (depth, title, page or None)."
+    for item in contents:
+        if isinstance(item, str): yield depth, None, item
+        else:
+            yield depth, item.get('section') or item['text'], item.get('href')
+            yield from walk(item.get('contents', []), depth + 1)
+
+
+def front(proc: Path, page: str) -> dict:
+    "Title, description and the name of the HTML file of a processed notebook."
+    first = json.loads((proc/page).read_text(encoding='utf8'))['cells'][0]
+    head = yaml.safe_load(''.join(first['source']).strip().strip('-'))
+    return {'description': '', **head, 'file': str(Path(page).with_name(head['output-file']))}
+
+
+def linked(text: str, page: str, heads: dict) -> str:
+    "The Markdown `text` of `page`, its links to notebooks led to their HTML files."
+    def to(match):
+        target = os.path.normpath(Path(page).parent/match[1])
+        return os.path.relpath(heads[target]['file'], Path(page).parent) if target in heads else match[0]
+    return re.sub(r'(?<=\]\()([^)#\s]+\.ipynb)', to, text)
+
+
+def preview(proc: Path, docs: Path):
+    "Pages of `docs` by pandoc from the processed notebooks in `proc`."
+    website = yaml.safe_load((proc/'sidebar.yml').read_text(encoding='utf8'))['website']
+    entries = list(walk(website['sidebar']['contents']))
+    order = [page for *_, page in entries if page]
+    heads = {page: front(proc, page) for page in order}
+    styles = {'LIGHT': rules(proc/'light.scss'), 'DARK': rules(proc/'dark.scss'), 'STYLES': (proc/'styles.css').read_text(encoding='utf8')}
+    template = proc/'preview.html'
+    template.write_text(re.sub('LIGHT|DARK|STYLES', lambda m: styles[m[0]], TEMPLATE), encoding='utf8')
+    for n, page in enumerate(order):
+        def link(to, text): return f'<a href="{os.path.relpath(heads[to]["file"], Path(page).parent)}">{escape(text)}</a>'
+        def entry(depth, title, to): return link(to, title or heads[to]['title']) if to else f'<b>{escape(title)}</b>'
+        head, out = heads[page], docs/heads[page]['file']
+        out.parent.mkdir(parents=True, exist_ok=True)
+        cells = json.loads((proc/page).read_text(encoding='utf8'))['cells'][1:]
+        body = [f'# {head["title"]}', f'*{head["description"]}*', *(cell_markdown(i, c, out) for i, c in enumerate(cells))]
+        parts = dict(pagetitle=head['title'], menu=''.join(link(i['href'], i['text']) for i in website['navbar']['left']),
+                     pages=''.join(f'<div style="padding-left:{e[0]}rem">{entry(*e)}</div>' for e in entries),
+                     steps=''.join(link(p, f'{arrow} {heads[p]["title"]}') for near, arrow in [(order[:n][-1:], '←'), (order[n+1:n+2], '→')]
+                                   for p in near))
+        command = [*PANDOC, template, '-o', out, *(f'-V{k}={v}' for k, v in parts.items()), '--metadata', 'title= ']
+        subprocess.run(command, input=linked('\n\n'.join(body), page, heads), text=True, check=True)
+    shutil.copytree(proc/'images', docs/'images', dirs_exist_ok=True)
+
+
+def main():
+    cfg = get_config()
+    proc, docs = proc_nbs(n_workers=0), cfg.doc_path
+    for path in proc.rglob('*.ipynb'):
+        nb, up = json.loads(path.read_text(encoding='utf8')), '../'*len(path.relative_to(proc).parents[1:])
+        path.write_text(json.dumps(offline(nb, cfg.doc_host + cfg.doc_baseurl, up)), encoding='utf8')
+    shutil.rmtree(docs, ignore_errors=True)
+    if shutil.which('quarto'):
+        subprocess.run(['quarto', 'render', '--no-cache'], cwd=proc, check=True)
+        shutil.move(proc/docs.name, docs)
+    elif shutil.which('pandoc'): preview(proc, docs)
+    else: raise SystemExit('neither quarto (https://quarto.org) nor pandoc is installed')
+    print(f'{docs}/index.html')
+
+
+if __name__ == '__main__': main()
