@@ -44,7 +44,7 @@ def working_size(img_size, # (h, w) in pixels, one fraction in (0, 1], or None: 
     raise InputError('img_size', 'a height and a width in pixels, or one fraction of at most 1',
                      repr(img_size))
 
-# %% ../nbs/55_data.ipynb #0549eeb0
+# %% ../nbs/55_data.ipynb #c9ac315b
 HALF_MAX = 65504. # pixels: the largest number in half precision
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ class FlowReader:
     dtype = np.dtype(np.float16)
 
     @property
-    def shape(self): return (2, *self.size)
+    def shape(self):
+        'Of what is read: (2,h,w).'
+        return (2, *self.size)
 
     def __call__(self, file) -> np.ndarray: # (2,h,w) float16, pixels of (h,w)
         'The flow of a file; `InputError` if it is damaged, of another size or out of range.'
@@ -92,7 +94,7 @@ def _label_table(files): # -> (sorted values, their labels) of the masks of a se
     known = {v: n for n, v in enumerate(objects)}
     return np.array(found), np.array([known.get(v, VOID) for v in found], np.uint8)
 
-# %% ../nbs/55_data.ipynb #0ea0b205
+# %% ../nbs/55_data.ipynb #6ec24f17
 @dataclass(frozen=True)
 class MaskReader:
     'Reads annotations as labels 0, 1, … and VOID, at the size of training.'
@@ -101,7 +103,9 @@ class MaskReader:
     dtype = np.dtype(np.uint8)
 
     @property
-    def shape(self): return tuple(self.size)
+    def shape(self):
+        'Of what is read: (h,w).'
+        return tuple(self.size)
 
     @cached_property
     def _number(self): return {f: n for n, files in enumerate(self.sequences) for f in files}
@@ -157,7 +161,7 @@ def _shared_memory(nbytes): # zeros that all processes of this run see
     except RuntimeError as e: # no room in /dev/shm
         raise InputError('cache', f'{nbytes:,} bytes of shared memory (or a folder)', str(e)) from e
 
-# %% ../nbs/55_data.ipynb #18d87dcc
+# %% ../nbs/55_data.ipynb #0cefaf35
 class FileCache:
     '''What a reader makes of files, each read once; calling it is calling the reader.
 
@@ -176,7 +180,8 @@ class FileCache:
             _reserve(self.file, nbytes)
 
     @cached_property
-    def records(self): # (number of files,) of `layout`, the same memory in all processes
+    def records(self):
+        'An array (number of files,) of `layout`, the same memory in all processes.'
         if self.memory is not None: return self.memory.numpy().view(self.layout)
         return np.memmap(self.file, self.layout, 'r+', shape=(len(self.number),))
 
@@ -388,10 +393,10 @@ class Shard(Dataset):
         return sample(torch.from_numpy(self.flow[n].astype(np.float32)),
                       torch.from_numpy(self.labels[n].copy()))
 
-# %% ../nbs/55_data.ipynb #3cedc3e0
+# %% ../nbs/55_data.ipynb #b16fc025
 def cache_flows(videos:Sequence, # video files or folders of frames
                 cache, # folder for one .npy file a video; those that are there are kept
-                estimator:FlowEstimator,
+                estimator:FlowEstimator, # see `FLOW_ESTIMATORS`
                 size=(128, 224)) -> list[Path]: # of the flow, (h, w)
     ('Estimate the flow of `videos` and store it as (2,T,h,w) float16, pixels '
      'of (h,w); returns the files.')

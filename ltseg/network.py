@@ -121,13 +121,14 @@ NORMS = { # name -> function of the channels
     'group': lambda c: FrameGroupNorm(8, c),
     'none': lambda c: nn.Identity()}
 
-# %% ../nbs/40_network.ipynb #0863feb9
-def conv_block(c_in:int, c_out:int, norm) -> nn.Sequential:
+# %% ../nbs/40_network.ipynb #44f13206
+def conv_block(c_in:int, c_out:int, # channels
+               norm) -> nn.Sequential: # channels -> norm layer, of `NORMS`
     'Twice: 3×3×3 convolution, norm, ReLU; (B,c_in,T,H,W) -> (B,c_out,T,H,W).'
     return nn.Sequential(nn.Conv3d(c_in, c_out, 3, padding=1), norm(c_out), nn.ReLU(),
                          nn.Conv3d(c_out, c_out, 3, padding=1), norm(c_out), nn.ReLU())
 
-def match_size(x:Tensor, like:Tensor) -> Tensor:
+def match_size(x:Tensor, like:Tensor) -> Tensor: # (…,h,w), (…,H,W) -> (…,H,W)
     'Repeat the last row and column of `x` where an odd size was lost on the way down.'
     dh, dw = like.shape[-2] - x.shape[-2], like.shape[-1] - x.shape[-1]
     if dw: x = torch.cat([x, x[..., -1:].expand(*x.shape[:-1], dw)], dim=-1)
@@ -161,7 +162,7 @@ class UNet3d(nn.Module):
             x = dec(torch.cat([match_size(up(x), skip), skip], dim=1))
         return features, self.head(x)
 
-# %% ../nbs/40_network.ipynb #5061654e
+# %% ../nbs/40_network.ipynb #0425b8e1
 class _Blend(torch.autograd.Function):
     # y_t = c·x_t + a·x_{t-1} + b·x_{t+1} with c = 1-a-b, ends repeated. By hand: autograd would
     # keep and move three shifted copies of the volume, and the blends would take a third of a
@@ -193,7 +194,7 @@ def _spread_in_time(x, a, b):
 class TimeBlend(nn.Module):
     ('Each channel a learnt blend of the previous, this and the next frame; '
      'starts as identity. (B·T,C,H,W).')
-    def __init__(self, channels:int):
+    def __init__(self, channels:int): # C
         super().__init__()
         # shares of the previous and of the next frame
         self.taps = nn.Parameter(torch.zeros(2, channels, 1, 1))
@@ -212,11 +213,12 @@ def _blended(blend, clip, n): # yields `n` frames at a time, each blended with i
         near = clip[max(t-1, 0):t+n+1]
         yield blend(near, len(near))[min(t, 1):][:n]
 
-# %% ../nbs/40_network.ipynb #570269d8
+# %% ../nbs/40_network.ipynb #29237bef
 class LeanBlock(nn.Module):
     ('Residual block: twice blend in time, 3×3 convolution, group norm. '
      '(B·T,c_in,H,W) -> (B·T,c_out,H,W).')
-    def __init__(self, c_in:int, c_out:int, groups:int=8):
+    def __init__(self, c_in:int, c_out:int, # channels
+                 groups:int=8): # of channels that are normalised together
         super().__init__()
         self.blend1, self.blend2 = TimeBlend(c_in), TimeBlend(c_out)
         self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1, bias=False)
@@ -229,10 +231,10 @@ class LeanBlock(nn.Module):
         y = _by_frames(lambda v: self.norm2(self.conv2(v)), self.blend2, y, T)
         return F.relu_(y.add_(self.short(x)))
 
-# %% ../nbs/40_network.ipynb #34388653
+# %% ../nbs/40_network.ipynb #1ee90726
 class AxialAttention(nn.Module):
     'Self-attention along time, then over space, then a feed-forward part; (B·T,C,h,w) in and out.'
-    def __init__(self, dim:int, heads:int=4):
+    def __init__(self, dim:int, heads:int=4): # dim: C, a multiple of heads
         super().__init__()
         self.heads = heads
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
@@ -240,7 +242,8 @@ class AxialAttention(nn.Module):
         self.out = nn.ModuleList(nn.Linear(dim, dim) for _ in range(2))
         self.mlp = nn.Sequential(nn.Linear(dim, 2*dim), nn.ReLU(), nn.Linear(2*dim, dim))
 
-    def attend(self, x, n): # (rows, length, C): attention along the length, pre-norm, residual
+    def attend(self, x, n): # (rows, length, C); n: 0 in time, 1 in space
+        'Self-attention along the length, pre-norm, residual.'
         q, k, v = (self.qkv[n](self.norms[n](x))
                    .unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4))
         return x + self.out[n](F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
@@ -353,7 +356,7 @@ class SlotAttention(nn.Module):
             slots = slots + self.mlp(self.norm_mlp(slots))
         return slots
 
-# %% ../nbs/40_network.ipynb #4b01f685
+# %% ../nbs/40_network.ipynb #1f6f2a21
 class QueryDecoder(nn.Module):
     'K queries × features (B,C,T,h,w) -> K mask vectors (B,K,D).'
     def __init__(self,
@@ -373,12 +376,13 @@ class QueryDecoder(nn.Module):
         memory = features.permute(0, 2, 3, 4, 1) + self.where(tij)  # (B,T,h,w,C)
         return self.head(self.layers(self.queries(K, B), memory.flatten(1, 3))) # (B,K,D)
 
-def transformer(dim:int, layers:int, heads:int, width:int) -> nn.TransformerDecoder:
+def transformer(dim:int, layers:int, heads:int, # dim: C, a multiple of heads
+                width:int) -> nn.TransformerDecoder: # of the feed-forward parts
     'Layers of attention among the queries and to the memory, each with weights of its own.'
     layer = nn.TransformerDecoderLayer(dim, heads, width, dropout=0., batch_first=True)
     return nn.TransformerDecoder(layer, layers)
 
-# %% ../nbs/40_network.ipynb #ea25196d
+# %% ../nbs/40_network.ipynb #873d1e21
 class MaskNetwork(nn.Module):
     'Flow volume (B,2,T,H,W), pixels -> masks (B,K,T,H,W), probabilities that sum to 1 over K.'
     def __init__(self,
@@ -389,7 +393,9 @@ class MaskNetwork(nn.Module):
         self.prepare, self.backbone, self.decoder = prepare, backbone, decoder
 
     @property
-    def max_segments(self) -> int: return self.decoder.queries.n
+    def max_segments(self) -> int:
+        'The number of queries: K can be this much.'
+        return self.decoder.queries.n
 
     def small_logits(self,
                      flow:Tensor, # (B,2,T,H,W), any T ≥ 1 and H, W ≥ 16

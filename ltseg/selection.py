@@ -94,8 +94,8 @@ def _stack(frames): # of `_count`, one or more
     pairs, border, sizes = zip(*frames)
     return Counts(stack_counts(pairs), stack_counts(border), (len(sizes), *sizes[0]))
 
-# %% ../nbs/62_selection.ipynb #3f91b1db
-def ratio(part, whole):
+# %% ../nbs/62_selection.ipynb #0f852bc4
+def ratio(part, whole): # numbers or arrays of one shape
     'part/whole, and 1 where the whole is empty.'
     return np.where(whole > 0, part / np.maximum(whole, 1), 1.)
 

@@ -76,8 +76,9 @@ def backward(layer:Layer,
     for _ in range(rounds if len(layer.waves) else 0): x = solve(layer.bend(x))
     return x
 
-# %% ../nbs/50_synthetic.ipynb #2c122e27
-def noise(rng, size, coarsest=2, octaves=7,
+# %% ../nbs/50_synthetic.ipynb #320db028
+def noise(rng, size, # (h, w)
+          coarsest=2, octaves=7, # cells a side of the first octave; each next one has twice as many
           rough=.6): # how much of each octave the next keeps
     'Noise of several octaves with mean 0 and deviation 1, (h,w) float32.'
     h, w = size
@@ -127,32 +128,32 @@ class PhotoTextures:
         if rng.random() < .5: cut = cut[:, ::-1]
         return cv2.resize(cut, size[::-1], interpolation=cv2.INTER_AREA)
 
-# %% ../nbs/50_synthetic.ipynb #cadbf5d1
+# %% ../nbs/50_synthetic.ipynb #9642cba0
 def _polar(n): # radius and angle of a sheet's points in [-1,1]²
     y, x = np.mgrid[-1:1:n*1j, -1:1:n*1j].astype(np.float32)
     return np.hypot(x, y), np.arctan2(y, x), x, y
 
-def blob(rng, n):
+def blob(rng, n): # -> (n,n), positive inside
     'Star-shaped: the radius is a Fourier series of the angle.'
     r, a, _, _ = _polar(n)
     edge = .65 + sum(rng.normal(0, .16/o**.8)*np.cos(o*a + rng.uniform(0, 6.3))
                      for o in range(1, 7))
     return edge.clip(.2, .95) - r
 
-def cloud(rng, n):
+def cloud(rng, n): # as `blob`
     'Noise under a dome: bays, holes, islands.'
     r = _polar(n)[0]
     return (.75 - r)*1.2 + .28*noise(rng, (n, n), coarsest=int(rng.integers(3, 6)), octaves=2)
 
-# %% ../nbs/50_synthetic.ipynb #cff639ec
-def box(rng, n):
+# %% ../nbs/50_synthetic.ipynb #f552f010
+def box(rng, n): # as `blob`
     'A rounded, sheared rectangle.'
     _, _, x, y = _polar(n)
     a, b = rng.uniform(.25, .9, 2)
     x = x + rng.uniform(-.4, .4)*y
     return .8 - ((np.abs(x)/a)**4 + (np.abs(y)/b)**4)**.25
 
-def limb(rng, n):
+def limb(rng, n): # as `blob`
     'Long and thin, its joint at the top.'
     _, _, x, y = _polar(n)
     width = rng.uniform(.12, .3)*(1 - .3*y)
@@ -165,8 +166,9 @@ def random_alpha(rng, n=160, shape=None): # shape: of SHAPES or `limb`; None: an
     shape = shape or SHAPES[rng.integers(len(SHAPES))]
     return np.clip(shape(rng, n)*n/4 + .5, 0, 1).astype(np.float32)
 
-# %% ../nbs/50_synthetic.ipynb #b7f01eb3
-def wander(rng, n, dims, speed, waver=.5):
+# %% ../nbs/50_synthetic.ipynb #3eaf4e6d
+def wander(rng, n, dims, speed, # frames, coordinates, mean step
+           waver=.5): # size of the waves of the velocity, as a share of `speed`
     ('Positions of `n` frames of a smooth random walk, about `speed` a frame; '
      '(n,dims), zero in the middle frame.')
     t = np.arange(n)[:, None]
@@ -196,7 +198,7 @@ def gait(rng, path): # (n,dims)
     clock = (t + period*np.sin(t/period + rng.uniform(0, 6.3))).clip(0, n-1) # never runs back
     return np.stack([np.interp(clock, t, x) for x in path.T], -1).astype(np.float32)
 
-# %% ../nbs/50_synthetic.ipynb #5e7fca84
+# %% ../nbs/50_synthetic.ipynb #27368158
 @dataclass
 class Camera:
     'Motion of the camera over N frames.'
@@ -207,7 +209,7 @@ class Camera:
         'Matrix and shift of a thing of inverse depth `depth` as the camera sees it.'
         return self.matrix @ matrix, np.einsum('nij,nj->ni', self.matrix, shift) + depth*self.way
 
-def random_camera(rng, n, speed):
+def random_camera(rng, n, speed): # n: frames
     ('A camera that travels about `speed` (half frame heights a frame), with '
      'a little rotation and zoom.')
     angle = wander(rng, n, 1, rng.choice([0, .003, .012]))[:, 0]
@@ -216,8 +218,8 @@ def random_camera(rng, n, speed):
            + rng.choice([0, .15])*speed*rng.standard_normal((n, 2))) # a shaky hand
     return Camera(turn(angle, zoom), way.astype(np.float32))
 
-# %% ../nbs/50_synthetic.ipynb #4a977a98
-def world_layer(rng, camera:Camera, texture,
+# %% ../nbs/50_synthetic.ipynb #6f7e96ad
+def world_layer(rng, camera:Camera, texture, # (h,w,3) uint8
                 relief=.3): # of the inverse depth, 0 is a flat world
     'The world as the camera sees it.'
     m = 4
@@ -228,8 +230,11 @@ def world_layer(rng, camera:Camera, texture,
     return Layer(texture, None, 2.5, 0, matrix, camera.way.copy(), waves,
                  height[:, None]*camera.way[:, None])
 
-# %% ../nbs/50_synthetic.ipynb #3c0262ef
-def object_layers(rng, camera:Camera, label, way, place, radius, depth, textures):
+# %% ../nbs/50_synthetic.ipynb #d772fa9c
+def object_layers(rng, camera:Camera, label, # 1…
+                  way, place, radius, # in half frame heights
+                  depth, # inverse: 1 is the world's, more is nearer
+                  textures): # (rng, size) -> picture
     'Layers of an object that goes along `way` (N,2) about `place` (2,), of size `radius`.'
     n, still = len(way), rng.random() < .4 # still: does not turn, grow or wobble
     calm = 0. if still else 1.
@@ -442,8 +447,9 @@ def make_shard(folder, # new or unfinished; a finished part is kept
             flows[k] = flow.clamp(-6e4, 6e4).numpy() # the range of half precision
         flows.flush(); labels.flush()
 
-# %% ../nbs/50_synthetic.ipynb #177c940a
-def demo_scene(n_frames:int=25, size=(240, 428), seed:int=7) -> Scene:
+# %% ../nbs/50_synthetic.ipynb #2b3479a8
+def demo_scene(n_frames:int=25, size=(240, 428), # (H, W), pixels
+               seed:int=7) -> Scene:
     'A short clip with three moving objects; the same on every machine.'
     rng = np.random.default_rng(seed)
     camera = Camera(turn(.002*np.arange(n_frames)),
