@@ -33,12 +33,12 @@ def choose(table:Mapping, # name -> object
     hint = f' (did you mean {near[0]!r}?)' if near else ''
     raise InputError(what, 'one of ' + ', '.join(sorted(table)), repr(name) + hint)
 
-# %% ../nbs/00_files.ipynb #e5cfcda9
+# %% ../nbs/00_files.ipynb #9483a2df
 def list_files(folder, # folder to look into, not recursively
                suffixes): # lower-case endings with their dot, such as {'.jpg', '.png'}
-    'The files of `folder` with one of `suffixes` (any case), in natural order; hidden files are left out.'
-    files = [p for p in Path(folder).iterdir()
-             if p.suffix.lower() in suffixes and p.is_file() and not p.name.startswith('.')]
+    'The files of `folder` with one of `suffixes` (any case), in natural order; hidden ones are left out.'
+    files = [p for p in Path(folder).iterdir() if p.suffix.lower() in suffixes
+             and not p.name.startswith('.') and (p.is_file() or not p.exists())] # a broken link
     return os_sorted(files)
 
 # %% ../nbs/00_files.ipynb #3c64ec09

@@ -8,8 +8,8 @@ __all__ = ['UNKNOWN', 'BAD_FLOW', 'FLO_MAGIC', 'MAX_PIXELS', 'MAX_UNPACKED', 'FL
            'write_npy', 'read_flow', 'write_flow', 'resampling', 'resize_flow', 'flow_files', 'flow_names', 'is_flow',
            'read_flows', 'read_volume', 'flow_size', 'write_volume', 'flow_scale', 'flow_to_rgb']
 
-# %% ../nbs/05_flow.ipynb #bc5cfb10
-import math, os, struct, zipfile, zlib
+# %% ../nbs/05_flow.ipynb #fb35c254
+import math, os, struct, tokenize, zipfile, zlib
 from pathlib import Path
 
 import cv2, flowiz
@@ -154,11 +154,12 @@ def write_kitti(path, flow:Tensor): # (2, H, W), pixels, within [-512, 512)
     if not done: raise OSError(f'{path}: OpenCV could not encode a PNG of shape {u.shape}')
     Path(path).write_bytes(data.tobytes())
 
-# %% ../nbs/05_flow.ipynb #5c00c9e3
+# %% ../nbs/05_flow.ipynb #32a10c56
 MAX_UNPACKED = 2**32 # bytes in the array of an .npz; larger ones go into an .npy or a folder
 
 _NPY_ERRORS = (ValueError, EOFError, OSError, KeyError, NotImplementedError, # all that numpy and
-               zipfile.BadZipFile, zlib.error) # zipfile raise on bytes that are something else
+               SyntaxError, tokenize.TokenError, # zipfile raise on bytes that are something else
+               zipfile.BadZipFile, zlib.error)
 
 def _parse_numpy(read, f, size, what): # what numpy dislikes becomes an InputError
     try: array = read(f, size, what)
@@ -183,6 +184,7 @@ def _check_member(member, what): # a truthful size, in one of the two ways that 
     packed, size = member.compress_type, member.file_size
     if packed not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise InputError(what, 'a zip that is stored or deflated', f'compression {packed}')
+    if member.flag_bits & 1: raise InputError(what, 'a zip without a password', 'one with')
     if size > MAX_UNPACKED:
         raise InputError(what, f'{MAX_UNPACKED:,} bytes unpacked at most (.npy holds any)', f'{size:,}')
     if size > _ZLIB_RATIO * (member.compress_size + 1):

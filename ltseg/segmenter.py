@@ -330,7 +330,7 @@ def cut_window(batch:Sample, n:int, rng) -> Sample:
 def _from_dict(cls, values): # lists come back from JSON and checkpoints where tuples went in
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
-# %% ../nbs/60_segmenter.ipynb #6007326b
+# %% ../nbs/60_segmenter.ipynb #b795e44e
 WEIGHTS = {'default': 'lean.safetensors'} # name -> file in the package
 
 def versions() -> dict:
@@ -347,14 +347,23 @@ def save_weights(segmenter:Segmenter, path, # .safetensors
         save_file({k: v.contiguous() for k, v in segmenter.network.state_dict().items()},
                   tmp, header)
 
+def _check_shapes(config:NetworkConfig, state:dict): # name -> tensor
+    'A `RuntimeError` unless the network has these tensors; none is allocated.'
+    if max(config.layers, len(config.channels)) > len(state):
+        raise RuntimeError('fewer tensors than the network has layers')
+    with torch.device('meta'): build_network(config).load_state_dict(state, assign=True)
+
 def load_weights(path) -> 'Segmenter':
     'The segmenter of a file written by `save_weights`.'
     try:
         with safe_open(path, 'pt') as f:
             header, state = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
-        segmenter = Segmenter(json.loads(header['config']), json.loads(header['recipe']))
+        config, recipe = json.loads(header['config']), json.loads(header['recipe'])
+        _check_shapes(_from_dict(NetworkConfig, config), state) # a header may claim any size
+        segmenter = Segmenter(config, recipe)
         segmenter.network.load_state_dict(state)
-    except (SafetensorError, KeyError, TypeError, RuntimeError, json.JSONDecodeError) as e:
+    except (SafetensorError, RuntimeError, OSError, TypeError, ValueError, # all that a header can
+            LookupError, ArithmeticError, AttributeError) as e:            # make of the network
         raise InputError(path, 'weights written by ltseg',
                          f'{type(e).__name__}: {str(e)[:200]}') from e
     return segmenter.eval()

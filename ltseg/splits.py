@@ -49,20 +49,23 @@ def _refuse(what, # the file or folder
 def _printable(text): # names of files may hold anything
     return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
-# %% ../nbs/54_splits.ipynb #0be4fbdc
+# %% ../nbs/54_splits.ipynb #ba2e4be4
 FILE_COLUMNS = ('Flow', 'Image', 'GtMask')
 COLUMNS = (*FILE_COLUMNS, 'Sequence', 'Sequence_Index')
 MAX_CSV = 100_000_000 # bytes: a million rows; beyond that the file is hardly a table
-MAX_CELLS = 10_000_000 # a Python string each: some gigabyte
+MAX_CELLS = 5_000_000 # a Python string each: half a gigabyte
 
 def _lines(f, size, path): # yields (number, cells) of the lines that are not blank
     if size > MAX_CSV: raise InputError(path, f'a CSV of {MAX_CSV:,} bytes at most', f'{size:,}')
-    reader = csv.reader(io.TextIOWrapper(f, 'utf-8-sig', newline=''), strict=True)
+    text = io.TextIOWrapper(f, 'utf-8-sig', newline='')
+    reader = csv.reader(text, strict=True)
     try:
         for cells in reader:
             if cells: yield reader.line_num, cells
     except (UnicodeDecodeError, csv.Error) as e:
         raise InputError(path, 'a CSV in UTF-8', str(e)) from e
+    finally:
+        if not f.closed: text.detach() # else it would close `f`
 
 # %% ../nbs/54_splits.ipynb #09339318
 def _check_heading(path, heading):
