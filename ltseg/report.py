@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['Result', 'read_result', 'uncover', 'open_pictures', 'reduced_size', 'reduce_labels', 'quadratics', 'motion_pieces',
-           'motion_table', 'page_data', 'render_page', 'write_report']
+           'motion_table', 'by_label', 'page_data', 'render_page', 'write_report']
 
-# %% ../nbs/86_report.ipynb #96b7c8fc
+# %% ../nbs/86_report.ipynb #a8f2aceb
 import base64, html, json, math, re, zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from io import BytesIO
+from itertools import pairwise
 from operator import length_hint
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def uncover(frame:np.ndarray, # (H,W,3) uint8, as `overlay` made it
     filled = np.where(weight > 1e-3, around/np.maximum(weight, 1e-3), bare)
     return np.where(covered[..., None], filled, bare).astype(np.uint8)
 
-# %% ../nbs/86_report.ipynb #46a49115
+# %% ../nbs/86_report.ipynb #da4f486f
 def _fits(frames, result): # why `frames` are not those of the result; None if they may be
     (H, W), (h, w), T = result.size, frames.size, len(result.names)
     if abs(h*W - w*H) > max(h, w, H, W): return f'{w}×{h} pixels for labels of {W}×{H}'
@@ -108,7 +109,7 @@ def _fits(frames, result): # why `frames` are not those of the result; None if t
 def open_pictures(result:Result,
                   source=None # video or folder; None: that of the settings, else overlay.mp4
                  ) -> tuple: # (frames or None, 'frames', 'overlay' or 'none')
-    'Where the pictures of a result come from; an `InputError` if a `source` that is given does not fit.'
+    'Where the pictures of a result come from; a `source` that does not fit is an `InputError`.'
     if source is not None:
         frames = open_frames(source)
         if why := _fits(frames, result): raise InputError(source, 'the input of this result', why)
@@ -121,7 +122,7 @@ def open_pictures(result:Result,
     except (InputError, OSError, ValueError): pass # what is there now is no video: not the input
     return (open_frames(video), 'overlay') if video.is_file() else (None, 'none')
 
-# %% ../nbs/86_report.ipynb #37470dc6
+# %% ../nbs/86_report.ipynb #9431ba31
 def reduced_size(size, # (H,W)
                  width:int # of the longer side, at most
                 ) -> tuple: # (h,w)
@@ -135,8 +136,8 @@ def reduce_labels(labels:np.ndarray, size) -> np.ndarray: # (H,W) -> (h,w) uint8
     return np.ascontiguousarray(labels[i[:, None], j])
 
 def _reduce_picture(picture, size): # (H,W,3) -> (h,w,3)
-    shrinks = picture.shape[0] > size[0] or picture.shape[1] > size[1]
-    return cv2.resize(picture, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    way = cv2.INTER_AREA if max(picture.shape[:2]) > max(size) else cv2.INTER_LINEAR
+    return cv2.resize(picture, size[::-1], interpolation=way)
 
 # %% ../nbs/86_report.ipynb #cfa5dfd9
 def _text(raw): return base64.b64encode(raw).decode('ascii')
@@ -171,35 +172,68 @@ def quadratics(model:MotionModel, theta:torch.Tensor, # (K,C,P), pixels
     ij = (g[..., 2, 2] + g[..., 0, 0] - g[..., 2, 0] - g[..., 0, 2])/4
     return np.stack([one, j, i, jj, ij, ii], -1).astype(np.float32)
 
-# %% ../nbs/86_report.ipynb #da213f99
-def motion_pieces(motion, T:int) -> list[tuple]: # [(first frame, frames, parameters)]
-    'The pieces of a segment\'s motion, whether it is one over all T frames or a list of them.'
-    pieces = motion if isinstance(motion, list) else [motion] if motion else []
-    return [(int(p.get('first', 0)), int(p.get('frames', T)), p['parameters']) for p in pieces]
+# %% ../nbs/86_report.ipynb #8d143cd6
+def motion_pieces(motion, # of a segment in segments.json
+                  model:MotionModel,
+                  T:int, # frames of the video
+                  windows=(0,) # first frame of each, in order
+                 ) -> list[tuple]: # [(first frame, frames, parameters (C,P))]
+    "The pieces of a segment's motion."
+    if not motion: return []
+    if isinstance(motion, list): return [(p['first'], p['frames'], p['parameters']) for p in motion]
+    theta = motion['parameters']
+    if len(windows) == 1: return [(0, T, theta)]
+    points = motion['control_points']
+    lengths, pieces, n = {a: b - a for a, b in pairwise([*windows, T])}, [], 0
+    while n < len(theta): # the first control point of a piece stands at its first frame
+        first = round(points[n])
+        C = model.n_points(lengths[first])
+        pieces.append((first, lengths[first], theta[n:n + C]))
+        n += C
+    return pieces
 
-def motion_table(result:Result, shown) -> np.ndarray: # (segments,n,2,6) float32, NaN: no model there
-    'The motion of every segment in the frames `shown`.'
-    table = np.full((len(result.story['segments']), len(shown), 2, 6), np.nan, np.float32)
+# %% ../nbs/86_report.ipynb #031dc0aa
+def _fill(row, pieces, model, shown): # row: (n,2,6) of the frames `shown`
+    for first, T, theta in pieces:
+        own = [n for n, t in enumerate(shown) if first <= t < first + T]
+        if not own: continue
+        row[own] = quadratics(model, torch.tensor(theta)[None], T, [shown[n] - first for n in own])[0]
+
+def motion_table(result:Result, shown, # frames
+                ) -> np.ndarray: # (labels,n,2,6) float32, NaN: no model there
+    'The motion of every label, in the order of `by_label`, in the frames `shown`.'
+    groups, T = by_label(result.story), len(result.names)
+    table = np.full((len(groups), len(shown), 2, 6), np.nan, np.float32)
     try:
-        model = MotionModel(result.story['motion_model'])
-        for row, s in zip(table, result.story['segments']):
-            for first, T, theta in motion_pieces(s.get('motion'), len(result.names)):
-                own = [n for n, t in enumerate(shown) if first <= t < first + T]
-                if own: row[own] = quadratics(model, torch.tensor(theta)[None], T, [shown[n] - first for n in own])[0]
+        model, windows = MotionModel(result.story['motion_model']), result.story.get('windows') or [0]
+        for row, group in zip(table, groups.values()):
+            for s in group: _fill(row, motion_pieces(s.get('motion'), model, T, windows), model, shown)
     except (KeyError, TypeError, ValueError, AttributeError) as e: # ValueError: an InputError, too
-        raise InputError(result.folder/'segments.json', 'motion as ltseg segment writes it', str(e)) from e
+        file = result.folder/'segments.json'
+        raise InputError(file, 'motion as ltseg segment writes it', f'{type(e).__name__}: {e}') from e
     return table
 
-# %% ../nbs/86_report.ipynb #73a47843
+def by_label(story) -> dict: # label -> its segments, label by label
+    'Segments by their label; over a very long video several of them may share one.'
+    labels = sorted({s['label'] for s in story['segments']})
+    return {k: [s for s in story['segments'] if s['label'] == k] for k in labels}
+
+# %% ../nbs/86_report.ipynb #e17bfc63
 def _areas(labels): return np.bincount(labels.ravel(), minlength=256)/labels.size
 
+def _name(label, segments): # of a label, for people
+    if named := [str(s['name']) for s in segments if s.get('name')]: return ', '.join(named)
+    numbers = ', '.join(str(s.get('id', label)) for s in segments)
+    return f'Segment {numbers}' + (' (background)' if label == 0 else '')
+
+def _is_background(label, area): # not coloured at first: the biggest; after a cut, what fills the frame
+    seen = area[area > 0]
+    return bool(label == 0 or seen.size and seen.mean() > .5)
+
 def _segments(story, areas): # areas: (n,256) shares of the frame
-    def describe(s):
-        k = s['label']
-        name = f'Segment {k}' + (' (background)' if k == 0 else '')
-        return dict(label=k, name=str(s.get('name') or name), background=bool(s.get('background', k == 0)),
-                    area=[round(a, 5) for a in areas[:, k].tolist()])
-    return [describe(s) for s in story['segments']]
+    return [dict(label=k, name=_name(k, segments), background=_is_background(k, areas[:, k]),
+                 area=[round(a, 5) for a in areas[:, k].tolist()])
+            for k, segments in by_label(story).items()]
 
 def _facts(result): # what settings.json tells, in words
     story, s = result.story, result.settings
@@ -209,25 +243,21 @@ def _facts(result): # what settings.json tells, in words
             'Working size': '×'.join(map(str, working[::-1])) if isinstance(working, list) else None,
             'Adapted': s.get('adapt') or None, 'Borders refined by': s.get('refine')}
     versions = s.get('versions') if isinstance(s.get('versions'), dict) else {}
-    return [[k, str(v)] for k, v in rows.items() if v is not None] + [[f'{k} version', str(v)] for k, v in versions.items()]
+    rows |= {f'{program} version': version for program, version in versions.items()}
+    return [[term, str(value)] for term, value in rows.items() if value is not None]
 
-# %% ../nbs/86_report.ipynb #41e1bf4f
+# %% ../nbs/86_report.ipynb #6a7d8709
 def _title(result):
     source = result.settings.get('source')
     named = isinstance(source, str) and source not in ('tensor', '-')
     return (Path(source).name if named else '') or result.folder.resolve().name
 
-def _working_size(result): # (h,w), where positions from -1 to 1 were spread
-    size = result.story.get('working_size')
+def _size_of(result, what): # 'size', whose pixels motion is told in, or 'working_size', of its -1 to 1
+    size = result.story.get(what)
     good = isinstance(size, list) and len(size) == 2 and all(type(n) is int and n > 0 for n in size)
     return size if good else list(result.size)
 
-def _input_size(result): # (H,W), whose pixels motion is told in
-    size = result.story.get('size')
-    good = isinstance(size, list) and len(size) == 2 and all(type(n) is int and n > 0 for n in size)
-    return size if good else list(result.size)
-
-# %% ../nbs/86_report.ipynb #2c6539c9
+# %% ../nbs/86_report.ipynb #e28e2294
 def page_data(result:Result, source=None, # of `open_pictures`
               width:int=640, # of the longer side in the page, at most
               max_frames:int=240, # evenly spread, if there are more
@@ -243,11 +273,11 @@ def page_data(result:Result, source=None, # of `open_pictures`
         labels.append(_packed(reduce_labels(full, view)))
     pictures = [] if frames is None else [_webp(_reduce_picture(p, view), quality)
                                           for p in _pictures(result, frames, kind, shown)]
-    return dict(title=_title(result), size=_input_size(result), view=view, working=_working_size(result),
-                fps=result.fps, total=len(result.names), at=shown, names=[result.names[t] for t in shown],
-                segments=_segments(result.story, areas), motion=_packed(motion_table(result, shown)),
-                labels=labels, pictures=pictures, picture_type='image/webp', pictures_from=kind,
-                facts=_facts(result))
+    return dict(title=_title(result), facts=_facts(result), fps=result.fps, total=len(result.names),
+                at=shown, names=[result.names[t] for t in shown], segments=_segments(result.story, areas),
+                view=view, size=_size_of(result, 'size'), working=_size_of(result, 'working_size'),
+                motion=_packed(motion_table(result, shown)), labels=labels, pictures=pictures,
+                picture_type='image/webp', pictures_from=kind)
 
 # %% ../nbs/86_report.ipynb #2601fedb
 def render_page(data:dict) -> str: # of `page_data`
