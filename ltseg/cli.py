@@ -116,7 +116,23 @@ def _add_segment_options(p):
                    help='for the network, such as cpu or cuda; default: a GPU if there is one')
     _extra_options(p)
 
-# %% ../nbs/90_cli.ipynb #3322bb80
+# %% ../nbs/90_cli.ipynb #fb52d11a
+def _stream_options(p): # of a video of any length
+    p.add_argument('--bad-flow', choices=('error', 'zero'), default='error',
+                   help='what to do with NaN and Inf in flow')
+    p.add_argument('--fps', type=float,
+                   help='frames a second; default: what the input says, else 25')
+    p.add_argument('--window', type=int, default=48, metavar='N',
+                   help='flows that are segmented at once')
+    p.add_argument('--overlap', type=int, default=8, metavar='N',
+                   help='flows that a window shares with the next, by which segments are linked')
+    p.add_argument('--most', type=int, default=1920*1080, metavar='PIXELS',
+                   help='larger frames are reduced to so many pixels as they are read')
+    p.add_argument('--resume', action='store_true',
+                   help='go on with an unfinished result in OUT; a finished one is left as it is')
+    p.add_argument('--overwrite', action='store_true', help='replace an earlier result in OUT')
+
+# %% ../nbs/90_cli.ipynb #ffed2c9f
 def build_parser() -> argparse.ArgumentParser:
     'The parser of `ltseg`: a sub-parser for each word.'
     parser = _Parser(prog='ltseg',
@@ -127,14 +143,11 @@ def build_parser() -> argparse.ArgumentParser:
                          description='Segment a video. OUT gets palette PNGs (labels/), '
                          'overlay.mp4, contact_sheet.png, segments.json and settings.json.')
     p.add_argument('input', metavar='INPUT', help='video file, folder of frames, folder of flow '
-                                                  'files, or .npy/.npz flow volume')
+                   'files, .npy/.npz flow volume, camera such as /dev/video0, or - for a video on '
+                   'standard input')
     p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results')
     _add_segment_options(p)
-    p.add_argument('--bad-flow', choices=('error', 'zero'), default='error',
-                   help='what to do with NaN and Inf in flow')
-    p.add_argument('--fps', type=float,
-                   help='frames a second; default: what the input says, else 25')
-    p.add_argument('--overwrite', action='store_true', help='replace an earlier result in OUT')
+    _stream_options(p)
     p.set_defaults(run=_segment, parser=p)
 
     p = words.add_parser('demo', help='render a clip, segment it, compare with the truth',
@@ -432,7 +445,7 @@ def _add_export(words):
     p.add_argument('--overwrite', action='store_true', help='replace an earlier export in OUT')
     p.set_defaults(run=_export, parser=p)
 
-# %% ../nbs/90_cli.ipynb #dd8cce79
+# %% ../nbs/90_cli.ipynb #014245d5
 def _estimator(args): # a name, or the one estimator that takes weights
     if args.flow_weights is None: return args.flow
     if args.flow != 'raft':
@@ -445,18 +458,20 @@ def _segment_arguments(args):
                 motion_model=args.motion_model, size=args.size, device=args.device,
                 adapt=args.adapt, refine=args.refine)
 
-def _summary(result, out):
-    times = ', '.join(f'{stage} {s:.1f} s' for stage, s in result.seconds.items())
-    return f'{len(result.present)} segments in {len(result.source.names)} flows ({times}) → {out}'
+def _summary(segments, flows, seconds, out):
+    times = ', '.join(f'{stage} {s:.1f} s' for stage, s in seconds.items())
+    return f'{segments} segments in {flows} flows ({times}) → {out}'
 
 def _segment(args):
-    check_folder(args.out, 'segments.json', args.overwrite) # before minutes of work, not after them
-    from ltseg.inference import segment
-    result = segment(args.input, **_segment_arguments(args), bad_flow=args.bad_flow, fps=args.fps,
-                     progress=sys.stderr.isatty())
-    return _summary(result, result.save(args.out, args.overwrite, progress=sys.stderr.isatty()))
+    from ltseg.result import check_output
+    check_output(args.out, args.overwrite, args.resume) # before minutes of work, not after them
+    from ltseg.inference import stream
+    video = stream(args.input, **_segment_arguments(args), bad_flow=args.bad_flow, fps=args.fps,
+                   window=args.window, overlap=args.overlap, most=args.most)
+    done = video.save(args.out, args.overwrite, args.resume, progress=sys.stderr.isatty())
+    return _summary(done.segments, done.flows, done.seconds, done.out)
 
-# %% ../nbs/90_cli.ipynb #745be2c3
+# %% ../nbs/90_cli.ipynb #ee20a8bd
 def _demo(args):
     check_folder(args.out, 'segments.json', overwrite=True)
     import tempfile
@@ -474,7 +489,8 @@ def _demo(args):
     each = ', '.join(f'{"background" if k == 0 else f"object {k}"} {iou:.2f}'
                      for k, (_, iou) in found.items())
     mean = sum(iou for _, iou in found.values()) / len(found)
-    return f'{_summary(result, out)}\nIoU with the truth: {each}; mean {mean:.2f}'
+    summary = _summary(len(result.present), len(result.source.names), result.seconds, out)
+    return f'{summary}\nIoU with the truth: {each}; mean {mean:.2f}'
 
 # %% ../nbs/90_cli.ipynb #a0520001
 def _report(args):

@@ -21,10 +21,11 @@ from tqdm.auto import tqdm
 
 from .files import InputError, atomic_folder, choose
 from .flow import flow_size, read_flows
-from .inference import (METHODS, Clock, Method, Segmentation, Source, check_size, cut_volume,
-                             follow, make_plan, name_of, working_size, write_json)
+from .inference import METHODS, Clock, Method, cut_volume, follow, make_plan, name_of
 from .motion import MotionModel
 from .plots import write_palette_png
+from .reader import Source, check_size, working_size
+from .result import Segmentation, write_json
 from .segmenter import versions
 from .splits import Split
 from .video import PictureFrames

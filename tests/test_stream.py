@@ -1,0 +1,220 @@
+"Videos of any length: pieces that fit together, interruptions that cost nothing, memory that does not grow."
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from itertools import chain
+
+import av
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ltseg.cli import main
+from ltseg.inference import segment, stream
+from ltseg.synthetic import demo_scene
+from ltseg.video import write_video
+
+SMALL = ['--window', '10', '--overlap', '4']
+
+
+@pytest.fixture(scope='module')
+def scene():
+    return demo_scene(31, (96, 160))
+
+
+@pytest.fixture(scope='module')
+def clip(scene, tmp_path_factory):
+    path = tmp_path_factory.mktemp('clip')/'clip.mp4'
+    write_video(path, scene.frames, 12)
+    return path
+
+
+def run(*words):
+    return main([str(w) for w in words])
+
+
+def command(*words, **how):
+    "The program as a process of its own."
+    env = os.environ | {'OMP_NUM_THREADS': '1', 'OMP_WAIT_POLICY': 'PASSIVE'}
+    program = [sys.executable, '-c', 'from ltseg.cli import main; raise SystemExit(main())']
+    return subprocess.Popen([*program, *map(str, words)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **how)
+
+
+def tree(folder):
+    "Every file with its bytes, but those that hold timings."
+    return {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob('*')) if p.is_file() and p.name != 'timing.json'}
+
+
+def labels_of(folder):
+    return np.stack([np.array(Image.open(p)) for p in sorted((folder/'labels').iterdir())])
+
+
+def test_one_window_is_the_whole(clip):
+    "A video that fits into a window gives what `segment` gives."
+    (piece,), whole = stream(clip), segment(clip)
+    assert torch.equal(piece.probs, whole.probs) and torch.equal(piece.labels, whole.labels) and torch.equal(piece.theta, whole.theta)
+
+
+def test_pieces(scene, clip):
+    "The pieces lie one behind the other, hold no more than a window, and agree with the whole."
+    pieces = list(stream(clip, window=10, overlap=4))
+    assert [p.first for p in pieces] == [0, 6, 12, 18, 24] and sum(len(p.source.names) for p in pieces) == 30
+    labels, whole = torch.cat([p.labels for p in pieces]), segment(clip).labels
+    assert (labels == whole).float().mean() > .9
+    assert [len(p.source.frames) for p in pieces] == [p.probs.shape[1] for p in pieces]
+
+
+def test_sources_agree(scene, clip, tmp_path):
+    "A file, the same through a pipe, and its frames from a generator."
+    expected = [p.labels for p in stream(clip, window=10, overlap=4)]
+    with av.open(str(clip)) as video: frames = [f.to_ndarray(format='rgb24') for f in video.decode(video=0)]
+    with open(clip, 'rb') as file:
+        for source in (file, iter(frames)):
+            found = [p.labels for p in stream(source, window=10, overlap=4)]
+            assert len(found) == len(expected) and all(torch.equal(a, b) for a, b in zip(found, expected))
+    assert run('segment', clip, '-o', tmp_path/'FILE', *SMALL) == 0
+    with open(clip, 'rb') as file: process = command('segment', '-', '-o', tmp_path/'PIPE', *SMALL, stdin=file)
+    assert process.wait(300) == 0
+    a, b = tree(tmp_path/'FILE'), tree(tmp_path/'PIPE')
+    assert a.keys() == b.keys() and [p.name for p in a if a[p] != b[p]] == ['settings.json']  # it names the source
+
+
+def test_saved(clip, tmp_path):
+    "What is saved fits together: a label image and a frame of the overlay per flow, areas, control points in order."
+    out = tmp_path/'OUT'
+    assert run('segment', clip, '-o', out, *SMALL) == 0
+    assert sorted(p.name for p in out.iterdir()) == ['contact_sheet.png', 'labels', 'overlay.mp4', 'segments.json', 'settings.json', 'timing.json']
+    labels, story = labels_of(out), json.loads((out/'segments.json').read_text())
+    with av.open(str(out/'overlay.mp4')) as video: times = [f.time for f in video.decode(video=0)]
+    assert len(times) == len(labels) == len(story['frames']) == 30 and np.allclose(np.diff(times), 1/12)
+    for s in story['segments']:
+        area = (labels == s['label']).mean((1, 2))[s['first']:][:len(s['area'])]
+        assert np.allclose(area, s['area'], atol=1e-5) and np.all(np.diff(s['motion']['control_points']) > 0)
+        assert len(s['motion']['parameters']) == len(s['motion']['control_points'])
+
+
+def test_cut(scene):
+    "A cut starts new numbers; its frame keeps the labels of the one before."
+    other = demo_scene(16, (96, 160), seed=3)
+    pieces = list(stream(chain(scene.frames, other.frames), window=20, overlap=6))
+    before, after = ([p for p in pieces if test(p.first)] for test in (lambda t: t < 31, lambda t: t >= 31))
+    assert after[0].first == 31 and torch.equal(before[-1].labels[-1], before[-1].labels[-2])
+    assert {n for p in before for n in p.present} & {n for p in after for n in p.present} == {0}
+
+
+def test_occlusion():
+    "A square that passes behind a bar, hidden for longer than windows overlap, keeps its number."
+    rng = np.random.default_rng(0)
+    grain = lambda *size: np.kron(rng.integers(60, 200, (size[0]//4, size[1]//4, 3)), np.ones((4, 4, 1))).astype(np.uint8)
+    ground, thing, bar = grain(96, 200), grain(28, 28), grain(96, 48)
+    frames, place = [], []
+    for t in range(64):
+        frame, x = ground.copy(), 2 + 3*t
+        frame[34:62, max(0, x):x + 28] = thing[:, :max(0, min(28, 200 - x))]
+        frame[:, 76:124] = bar
+        frames.append(frame)
+        place.append(x)
+    labels = torch.cat([p.labels for p in stream(iter(frames), window=16, overlap=4)]).numpy()
+    seen = {t: np.bincount(labels[t, 38:58, place[t] + 4:place[t] + 24].ravel()).argmax() for t in (6, 12, 45, 50)}
+    assert len(set(seen.values())) == 1 and 0 not in seen.values(), seen
+
+
+def test_killed(clip, tmp_path):
+    "Killed at random moments and resumed, the result has the bytes of an uninterrupted one."
+    words = ['segment', clip, *SMALL]
+    start = time.monotonic()
+    assert command(*words, '-o', tmp_path/'OUT').wait(300) == 0
+    whole, rng, killed = time.monotonic() - start, random.Random(0), 0
+    for _ in range(4):
+        process = command(*words, '-o', tmp_path/'BIT', '--resume')
+        try: process.wait(rng.uniform(.3, 1)*whole)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            killed += 1
+    assert command(*words, '-o', tmp_path/'BIT', '--resume').wait(300) == 0
+    assert killed and tree(tmp_path/'BIT') == tree(tmp_path/'OUT')
+
+
+def test_unfinished(scene, clip, tmp_path, capsys):
+    "An unfinished result is not mistaken for another one; only the same run may go on with it."
+    with pytest.raises(RuntimeError): interrupt(stream(str(clip), window=10, overlap=4), tmp_path/'OUT')
+    assert run('segment', clip, '-o', tmp_path/'OUT', *SMALL) == 2
+    message = capsys.readouterr().err
+    assert '--resume' in message and '--overwrite' in message
+    assert run('segment', clip, '-o', tmp_path/'OUT', *SMALL, '-K', 2, '--resume') == 2
+    assert 'another K' in capsys.readouterr().err
+    assert run('segment', clip, '-o', tmp_path/'OUT', *SMALL, '--resume') == 0
+    assert run('segment', clip, '-o', tmp_path/'OUT', *SMALL, '--resume') == 0  # nothing left to do
+    assert run('segment', clip, '-o', tmp_path/'OUT', *SMALL) == 2
+
+
+def interrupt(pieces, out):
+    "Fails after the second piece."
+    steps = pieces.reader.steps
+    def fail(start):
+        for t, step in enumerate(steps(start)):
+            if t == 18: raise RuntimeError
+            yield step
+    pieces.reader.steps = fail
+    pieces.save(out)
+
+
+def test_full_disk(clip, tmp_path, capsys, monkeypatch):
+    "A full disk is told in words; what is finished stays, and the run can go on."
+    from ltseg import result
+    write, written = result.write_palette_png, []
+    def full(path, labels):
+        if len(written) == 15: raise OSError(28, 'No space left on device')
+        written.append(path)
+        write(path, labels)
+    monkeypatch.setattr(result, 'write_palette_png', full)
+    assert run('segment', clip, '-o', tmp_path/'OUT', *SMALL) == 2
+    message = capsys.readouterr().err
+    assert 'room on the disk' in message and '--resume' in message and 'Traceback' not in message
+    monkeypatch.undo()
+    assert run('segment', clip, '-o', tmp_path/'OUT', *SMALL, '--resume') == 0
+    assert run('segment', clip, '-o', tmp_path/'OTHER', *SMALL) == 0
+    assert tree(tmp_path/'OUT') == tree(tmp_path/'OTHER')
+
+
+def test_two_runs(clip, tmp_path, capsys):
+    "Two runs into one folder: the second is refused, and the first does not notice."
+    out = tmp_path/'OUT'
+    first = command('segment', clip, '-o', out, *SMALL)
+    while not (out/'.lock').exists() and first.poll() is None: time.sleep(.02)
+    first.send_signal(signal.SIGSTOP)
+    try: assert run('segment', clip, '-o', out, *SMALL, '--resume') == 2
+    finally: first.send_signal(signal.SIGCONT)
+    assert 'locked' in capsys.readouterr().err and first.wait(300) == 0
+
+
+def test_window_options(clip, tmp_path, capsys):
+    for words in (['--window', '8', '--overlap', '5'], ['--overlap', '0'], ['--most', '0']):
+        assert run('segment', clip, '-o', tmp_path/'OUT', *words) == 2
+        assert 'expected' in capsys.readouterr().err and not (tmp_path/'OUT').exists()
+    assert run('segment', clip, '-o', tmp_path/'OUT', '--most', '5000') == 0
+    assert Image.open(tmp_path/'OUT/labels/00000.png').size == (91, 54)
+
+
+LONG = '''
+import resource, sys
+from itertools import cycle, islice
+from ltseg.inference import stream
+from ltseg.synthetic import demo_scene
+frames = demo_scene(20, (64, 112)).frames
+for _ in stream(islice(cycle([*frames, *frames[::-1]]), int(sys.argv[1])), window=16, overlap=4): pass
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+'''
+
+
+def test_memory():
+    "Eight times the frames take no more memory."
+    peaks = [int(subprocess.run([sys.executable, '-c', LONG, str(n)], capture_output=True, text=True, check=True,
+                                env=os.environ | {'OMP_NUM_THREADS': '1'}).stdout) for n in (60, 480)]
+    assert peaks[1] < 1.1*peaks[0], peaks
