@@ -128,7 +128,7 @@ def reference(nbs: Path, modules: Path) -> dict:
     for path in sorted(nbs.glob('[0-9]*.ipynb')):
         title, subtitle, module = heading(path)
         if not module: continue
-        rows = [f'| [`{name}`]({path.name}{"#" + name.lower() if linked else ""}) | {doc.replace("|", chr(92) + "|")} |'
+        rows = [f'| [{name}]({path.name}{"#" + name.lower() if linked else ""}) | {doc.replace("|", chr(92) + "|")} |'
                 for name, doc, linked in public(modules/f'{module}.py') if doc]
         head = f'## ltseg.{module}\n\n{subtitle.rstrip(".")}: [{title}]({path.name}).'
         texts.append('\n'.join([head, '', *(['| name | what |', '|---|---|', *rows] if rows else [])]).strip())

@@ -29,12 +29,13 @@ body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.6 sy
 a { color: var(--accent); } pre, code { font: .86em/1.5 ui-monospace, Menlo, Consolas, monospace; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; } :not(pre) > code { background: var(--shade); }
 .sourceCode { background: var(--shade); padding: .3rem .5rem; } .sourceCode .sourceCode { padding: 0; margin: 0; }
+pre > code.sourceCode { white-space: pre-wrap; }
 .page { display: grid; grid-template-columns: 15rem minmax(0, 50rem) 13rem; gap: 2.5rem; padding: 1rem 1.5rem; }
 .page > nav { font-size: .88rem; } nav ul { padding-left: .9rem; list-style: none; } nav b { color: var(--quiet); }
 .navbar, .nav-footer { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; padding: .7rem 1.5rem; }
 @media (max-width: 900px) { .page { display: block; } .page > nav { display: none; } }
 </style></head><body><header class="navbar">$menu$</header><div class="page"><nav aria-label="pages">$pages$</nav>
-<main>$body$<footer class="nav-footer">$steps$</footer></main><nav aria-label="on this page">$toc$</nav></div></body></html>'''
+<main>$body$<footer class="nav-footer">$steps$</footer></main><nav aria-label="on this page">$toc$</nav></div>SCROLL</body></html>'''
 
 
 def offline(nb: dict, host: str, up: str) -> dict:
@@ -42,7 +43,7 @@ def offline(nb: dict, host: str, up: str) -> dict:
     the top), and what is HTML among the outputs becomes a raw block of Markdown, since for HTML Quarto makes a page fetch jQuery and RequireJS."""
     nb = json.loads(json.dumps(nb).replace(f'({host}/', f'({up}'))
     for data in (o['data'] for c in nb['cells'] for o in c.get('outputs', []) if 'text/html' in o.get('data', {})):
-        html = re.sub(r'<style.*?</style>', '', ''.join(data['text/html']), flags=re.DOTALL)
+        html = re.sub(r'<style.*?</style>', '', ''.join(data['text/html']), flags=re.DOTALL).replace('<th></th>', '<td></td>')
         data.clear()
         data['text/markdown'] = f'```{{=html}}\n{html.strip()}\n```'
     return nb
@@ -108,9 +109,10 @@ def preview(proc: Path, docs: Path):
     entries = list(walk(website['sidebar']['contents']))
     order = [page for *_, page in entries if page]
     heads = {page: front(proc, page) for page in order}
-    styles = {'LIGHT': rules(proc/'light.scss'), 'DARK': rules(proc/'dark.scss'), 'STYLES': (proc/'styles.css').read_text(encoding='utf8')}
+    parts = {'LIGHT': rules(proc/'light.scss'), 'DARK': rules(proc/'dark.scss'),
+             'STYLES': (proc/'styles.css').read_text(encoding='utf8'), 'SCROLL': (proc/'scroll.html').read_text(encoding='utf8')}
     template = proc/'preview.html'
-    template.write_text(re.sub('LIGHT|DARK|STYLES', lambda m: styles[m[0]], TEMPLATE), encoding='utf8')
+    template.write_text(re.sub('|'.join(parts), lambda m: parts[m[0]], TEMPLATE), encoding='utf8')
     for n, page in enumerate(order):
         def link(to, text): return f'<a href="{os.path.relpath(heads[to]["file"], Path(page).parent)}">{escape(text)}</a>'
         def entry(depth, title, to): return link(to, title or heads[to]['title']) if to else f'<b>{escape(title)}</b>'
@@ -118,11 +120,11 @@ def preview(proc: Path, docs: Path):
         out.parent.mkdir(parents=True, exist_ok=True)
         cells = json.loads((proc/page).read_text(encoding='utf8'))['cells'][1:]
         body = [f'# {head["title"]}', f'*{head["description"]}*', *(cell_markdown(i, c, out) for i, c in enumerate(cells))]
-        parts = dict(pagetitle=head['title'], menu=''.join(link(i['href'], i['text']) for i in website['navbar']['left']),
+        variables = dict(pagetitle=head['title'], menu=''.join(link(i['href'], i['text']) for i in website['navbar']['left']),
                      pages=''.join(f'<div style="padding-left:{e[0]}rem">{entry(*e)}</div>' for e in entries),
                      steps=''.join(link(p, f'{arrow} {heads[p]["title"]}') for near, arrow in [(order[:n][-1:], '←'), (order[n+1:n+2], '→')]
                                    for p in near))
-        command = [*PANDOC, template, '-o', out, *(f'-V{k}={v}' for k, v in parts.items()), '--metadata', 'title= ']
+        command = [*PANDOC, template, '-o', out, *(f'-V{k}={v}' for k, v in variables.items()), '--metadata', 'title= ']
         subprocess.run(command, input=linked('\n\n'.join(body), page, heads), text=True, check=True)
     shutil.copytree(proc/'images', docs/'images', dirs_exist_ok=True)
 

@@ -353,7 +353,7 @@ def _open(self:SplitData, part):
               len(split), self.boundaries)
     return data
 
-# %% ../nbs/55_data.ipynb #c28bab58
+# %% ../nbs/55_data.ipynb #c72d4d72
 @patch
 def _loader(self:SplitData, dataset, drop_last=False):
     # all by keyword: Lightning makes loaders anew, with other samplers, from what they were given
@@ -368,11 +368,19 @@ def train_dataloader(self:SplitData):
     return self._loader(samples, drop_last=len(samples) >= self.batch_size)
 
 @patch
-def val_dataloader(self:SplitData): return self._loader(self.datasets['val'])
+def val_dataloader(self:SplitData):
+    'All samples of validation, in their order.'
+    return self._loader(self.datasets['val'])
+
 @patch
-def test_dataloader(self:SplitData): return self._loader(self.datasets['test'])
+def test_dataloader(self:SplitData):
+    'All samples of the test, in their order.'
+    return self._loader(self.datasets['test'])
+
 @patch
-def predict_dataloader(self:SplitData): return self._loader(self.datasets['test'])
+def predict_dataloader(self:SplitData):
+    'The samples of the test.'
+    return self._loader(self.datasets['test'])
 
 # %% ../nbs/55_data.ipynb #339a54d3
 class Shard(Dataset):
@@ -445,7 +453,7 @@ class Mixture(Dataset):
         for f in self.augment: s = f(s, rng)
         return s
 
-# %% ../nbs/55_data.ipynb #84f0a87f
+# %% ../nbs/55_data.ipynb #b0c06877
 AUGMENT = (flip, zoom, camera_motion, # of the shipped weights: half the published odds
            replace(PERTURBATIONS['PerturbInputFlowNoise'], odds=.1),
            replace(PERTURBATIONS['PerturbInputFlowNull'], odds=.1))
@@ -460,10 +468,12 @@ class VolumeData(pl.LightningDataModule):
         self.mixture = Mixture(train, weights or [1.]*len(train), samples_per_epoch, augment, seed)
         self.val, self.batch_size, self.workers = ConcatDataset(val), batch_size, workers
 
-    def train_dataloader(self): # anew each epoch (Trainer: reload_dataloaders_every_n_epochs=1)
+    def train_dataloader(self):
+        'Of this epoch (Trainer: reload_dataloaders_every_n_epochs=1).'
         self.mixture.epoch = self.trainer.current_epoch if self.trainer else 0
         return DataLoader(self.mixture, batch_size=self.batch_size, num_workers=self.workers,
                           drop_last=True)
 
     def val_dataloader(self):
+        'All samples of validation, in their order.'
         return DataLoader(self.val, batch_size=self.batch_size, num_workers=self.workers)

@@ -274,9 +274,10 @@ def _motion(self:Segmenter, masks, flow): # -> (), weighted, and (B,T)
     loss, frames = self.motion_loss.explain(masks, flow)
     return self.recipe.unsupervised*loss.mean(), frames
 
-# %% ../nbs/60_segmenter.ipynb #90b40684
+# %% ../nbs/60_segmenter.ipynb #392c9d5d
 @patch
-def training_step(self:Segmenter, batch:Sample, n:int) -> Tensor:
+def training_step(self:Segmenter, batch:Sample, n:int) -> Tensor: # n: number of the batch
+    'The loss of a batch, at half the size or in a window as the recipe draws it.'
     rng = np.random.default_rng((self.recipe.seed, self.current_epoch, n))
     if rng.random() < self.recipe.half_size:
         batch = shrink(batch, [n//2 for n in batch.flow.shape[-2:]])
@@ -288,7 +289,8 @@ def training_step(self:Segmenter, batch:Sample, n:int) -> Tensor:
     return loss
 
 @patch
-def validation_step(self:Segmenter, batch:Sample, n:int) -> FrameScores:
+def validation_step(self:Segmenter, batch:Sample, n:int) -> FrameScores: # n: number of the batch
+    'Scores of the middle frames of a batch; loss and, where there is truth, J are logged.'
     losses = self.loss(batch, sorted(self.segments)[len(self.segments)//2])
     self.log('val/loss', losses.total, prog_bar=True, batch_size=len(batch.flow))
     batch = shrink(batch, losses.masks.shape[-2:])
@@ -300,6 +302,7 @@ def validation_step(self:Segmenter, batch:Sample, n:int) -> FrameScores:
 
 @patch
 def configure_optimizers(self:Segmenter):
+    'AdamW and the schedule of the recipe.'
     optimizer = torch.optim.AdamW(self.parameters(), self.recipe.lr,
                                   weight_decay=self.recipe.weight_decay)
     scale, unit = SCHEDULES[self.recipe.schedule](self.trainer.estimated_stepping_batches)
