@@ -116,7 +116,7 @@ def _add_segment_options(p):
                    help='for the network, such as cpu or cuda; default: a GPU if there is one')
     _extra_options(p)
 
-# %% ../nbs/90_cli.ipynb #fb52d11a
+# %% ../nbs/90_cli.ipynb #fc23d35f
 def _stream_options(p): # of a video of any length
     p.add_argument('--bad-flow', choices=('error', 'zero'), default='error',
                    help='what to do with NaN and Inf in flow')
@@ -131,8 +131,10 @@ def _stream_options(p): # of a video of any length
     p.add_argument('--resume', action='store_true',
                    help='go on with an unfinished result in OUT; a finished one is left as it is')
     p.add_argument('--overwrite', action='store_true', help='replace an earlier result in OUT')
+    p.add_argument('--shard', metavar='I/N', help='of an archive every N-th video from the I-th on; '
+                   'default: what SLURM says in a job array, else all')
 
-# %% ../nbs/90_cli.ipynb #ffed2c9f
+# %% ../nbs/90_cli.ipynb #63d93130
 def build_parser() -> argparse.ArgumentParser:
     'The parser of `ltseg`: a sub-parser for each word.'
     parser = _Parser(prog='ltseg',
@@ -142,10 +144,12 @@ def build_parser() -> argparse.ArgumentParser:
     p = words.add_parser('segment', help='a video in, its motion segments out',
                          description='Segment a video. OUT gets palette PNGs (labels/), '
                          'overlay.mp4, contact_sheet.png, segments.json and settings.json.')
-    p.add_argument('input', metavar='INPUT', help='video file, folder of frames, folder of flow '
-                   'files, .npy/.npz flow volume, camera such as /dev/video0, or - for a video on '
-                   'standard input')
-    p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results')
+    p.add_argument('inputs', nargs='+', metavar='INPUT', help='video file, folder of frames, folder '
+                   'of flow files, .npy/.npz flow volume, camera such as /dev/video0, or - for a '
+                   'video on standard input; of an archive several of them, a folder of videos, or a '
+                   '.txt file with a path a line')
+    p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results; of an '
+                   'archive for a folder a video and manifest.csv, and what is done is left as it is')
     _add_segment_options(p)
     _stream_options(p)
     p.set_defaults(run=_segment, parser=p)
@@ -445,7 +449,7 @@ def _add_export(words):
     p.add_argument('--overwrite', action='store_true', help='replace an earlier export in OUT')
     p.set_defaults(run=_export, parser=p)
 
-# %% ../nbs/90_cli.ipynb #014245d5
+# %% ../nbs/90_cli.ipynb #cc3b9778
 def _estimator(args): # a name, or the one estimator that takes weights
     if args.flow_weights is None: return args.flow
     if args.flow != 'raft':
@@ -462,14 +466,41 @@ def _summary(segments, flows, seconds, out):
     times = ', '.join(f'{stage} {s:.1f} s' for stage, s in seconds.items())
     return f'{segments} segments in {flows} flows ({times}) → {out}'
 
+def _streamed(args, source, method): # method: a name, or one that is open
+    from ltseg.inference import stream
+    return stream(source, **_segment_arguments(args) | dict(method=method), bad_flow=args.bad_flow,
+                  fps=args.fps, window=args.window, overlap=args.overlap, most=args.most)
+
 def _segment(args):
+    from ltseg.archive import is_archive
+    if is_archive(args.inputs): return _segment_all(args)
+    if args.shard is not None: raise InputError('--shard', 'an archive', 'a single video')
     from ltseg.result import check_output
     check_output(args.out, args.overwrite, args.resume) # before minutes of work, not after them
-    from ltseg.inference import stream
-    video = stream(args.input, **_segment_arguments(args), bad_flow=args.bad_flow, fps=args.fps,
-                   window=args.window, overlap=args.overlap, most=args.most)
+    video = _streamed(args, args.inputs[0], args.method)
     done = video.save(args.out, args.overwrite, args.resume, progress=sys.stderr.isatty())
     return _summary(done.segments, done.flows, done.seconds, done.out)
+
+def _opened_once(args): # the method; what is wrong with the options is said before the first video
+    from ltseg.inference import check_window, make_plan, open_method
+    from ltseg.motion import MotionModel
+    model = MotionModel(args.motion_model)
+    method = open_method(args.method, args.weights, model, args.device)
+    make_plan(method, args.K, args.adapt, args.refine, model)
+    check_window(args.window, args.overlap)
+    return method
+
+def _segment_all(args): # -> summary, exit status
+    from ltseg.archive import Shard, find_videos, name_videos, work_off
+    shard = Shard.of_environment(os.environ) if args.shard is None else Shard.of(args.shard)
+    method = _opened_once(args)
+    segment = lambda video, out: _streamed(args, video, method).save(out, args.overwrite, not args.overwrite)
+    rows = work_off(name_videos(find_videos(args.inputs)), args.out, segment, shard,
+                    progress=sys.stderr.isatty())
+    failed = [r for r in rows if r.state == 'failed']
+    told = [f'{r.video}: {r.error}' for r in failed]
+    summary = f'{len(rows) - len(failed)} videos done, {len(failed)} failed → {Path(args.out)/shard.manifest}'
+    return '\n'.join([*told, summary]), int(bool(failed))
 
 # %% ../nbs/90_cli.ipynb #ee20a8bd
 def _demo(args):
@@ -591,16 +622,17 @@ def _export(args):
     from ltseg.predict import export
     return f'{args.format} → {export(args.predictions, args.out, args.format, args.overwrite)}'
 
-# %% ../nbs/90_cli.ipynb #6d684b50
+# %% ../nbs/90_cli.ipynb #10596e4d
 def main(argv=None) -> int: # argv: the words after `ltseg`; None: those of the process
     'The program `ltseg`; returns its exit status.'
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
     # read when torch is imported: threads that wait must not keep busy the cores that others need
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     args = build_parser().parse_args(_dashed(sys.argv[1:] if argv is None else argv))
-    try: summary = args.run(args)
+    try: told = args.run(args)
     except (InputError, ImportError, OSError) as e:
         print(f'ltseg: {e}', file=sys.stderr)
         return 2
+    summary, status = (told, 0) if isinstance(told, str) else told
     print(summary)
-    return 0
+    return status
