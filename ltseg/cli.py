@@ -58,9 +58,9 @@ def _dashed(words): # long options with `-`, whichever of `-` and `_` they were 
     names = (w.partition('=') if w.startswith('--') else ('', '', w) for w in words)
     return [name.replace('_', '-') + eq + value for name, eq, value in names]
 
-# %% ../nbs/90_cli.ipynb #a6b27b29
+# %% ../nbs/90_cli.ipynb #c6e66d21
 _FLOWS, _METHODS, _NETWORKS, _RECIPES = (
-    ('dis', 'dis-fast', 'deepflow', 'raft'), ('network', 'em'), ('lean', 'ltms'),
+    ('dis', 'dis-fast', 'dis-fine', 'deepflow', 'raft'), ('network', 'em'), ('lean', 'ltms'),
     ('synthetic', 'ltms'))
 _BOUNDARIES = ('Strict', 'Periodic', 'Ignore')
 _PERTURBATIONS = ('PerturbInputFlowNoise', 'PerturbInputFlowNull', 'PerturbInputFlowErase')
@@ -103,8 +103,9 @@ def _add_segment_options(p):
     p.add_argument('--weights', default='default',
                    help='of the network: a name, or a .safetensors or .ckpt file')
     p.add_argument('--flow', choices=_FLOWS, default='dis',
-                   help='flow estimator for frames; deepflow is much better and takes about a '
-                        'second a frame, raft needs torchvision')
+                   help='flow estimator for frames; dis-fine is better and takes 2.5 times as '
+                        'long, deepflow is better still and takes about a second a frame, raft '
+                        'needs torchvision')
     p.add_argument('--flow-weights', metavar='FILE',
                    help="weights for --flow raft; default: torchvision's download")
     p.add_argument('--motion-model', default='QuadraticFull_fk3', metavar='NAME',
