@@ -229,7 +229,9 @@ def column_step(n:int) -> int: # frames so far
 def _shown(times, n): # six of the kept columns, near an even spread over n frames
     return sorted({min(times, key=lambda t: abs(t - s)) for s in spread(n, 6)})
 
-# %% ../nbs/79_result.ipynb #8f3e6c11
+# %% ../nbs/79_result.ipynb #2f4bcf1c
+_AHEAD = 2 # frames that x264 decodes before one is shown; in very short parts none
+
 def join_videos(parts, # files of `write_video`, of one size and frame rate
                 path): # the whole one
     'One video from several.'
@@ -238,11 +240,13 @@ def join_videos(parts, # files of `write_video`, of one size and frame rate
         stream, start = None, 0
         for part in parts:
             with av.open(str(part)) as container:
-                own = container.streams.video[0]
+                own, first = container.streams.video[0], None
                 if stream is None: stream = out.add_stream_from_template(own)
                 for packet in container.demux(own):
                     if packet.dts is None: continue # the end
-                    packet.pts += start; packet.dts += start
+                    if first is None: first = packet.dts
+                    packet.pts += start
+                    packet.dts += start - first - _AHEAD*packet.duration
                     packet.stream = stream
                     out.mux(packet)
                 start += own.duration

@@ -1,8 +1,13 @@
 "Every row of the table of hostile input gets what it states, in bounded memory, and leaves nothing half-written."
+import json
+import os
+import subprocess
+import sys
 import warnings
 
+import numpy as np
 import pytest
-from hostile import ROWS
+from hostile import ROWS, clip, put_pictures, put_video
 
 
 @pytest.mark.parametrize('row', ROWS, ids=[f'{r.section}-{r.what}' for r in ROWS])
@@ -10,4 +15,52 @@ def test_row(row, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter('error')
         row.outcome(tmp_path)
-    assert not [p for p in tmp_path.rglob('.*')] # temporary files
+    assert not [p for p in tmp_path.rglob('.*') if p.name != '.lock'] # temporary files
+
+
+def child(code, *words, **env):
+    "What a process of its own prints, as JSON."
+    env = os.environ | dict(OMP_NUM_THREADS='1', OMP_WAIT_POLICY='PASSIVE') | env
+    return json.loads(subprocess.run([sys.executable, '-c', code, *map(str, words)], env=env, check=True, stdout=subprocess.PIPE,
+                                     stdin=subprocess.DEVNULL, text=True).stdout.splitlines()[-1])
+
+
+PEAK = """
+import json, re, sys
+from pathlib import Path
+from ltseg.video import MOST_PIXELS, open_frames
+# not of getrusage, which starts from the size of the process that started this one
+peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])/1024
+before = peak()
+shapes = {f.shape for f in open_frames(sys.argv[1], most=MOST_PIXELS)}
+assert shapes == {(1080, 1920, 3)}, shapes
+print(json.dumps(peak() - before))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='reads /proc')
+@pytest.mark.parametrize('kind, most', [('.jpg', 150), ('.png', 350), ('video', 700)])
+def test_memory_of_8k(kind, most, tmp_path):
+    "Megabytes, of which a frame of 8K in RGB fills 95: decoders hold a few, we hold none."
+    frames = [np.full((4320, 7680, 3), 30*t, np.uint8) for t in range(3)]
+    path = put_video(tmp_path/'a.mp4', frames, 'mpeg4', 'yuv420p') if kind == 'video' else put_pictures(tmp_path/'f', frames, kind)
+    peak = child(PEAK, path)
+    print(f'{kind}: {peak:.0f} MB')
+    assert peak < most
+
+
+SEGMENT = """
+import json, sys
+from ltseg.cli import main
+print(json.dumps(main(sys.argv[1:])))
+"""
+
+
+@pytest.mark.parametrize('words', [['--method', 'em', '-K', '3'], [], ['--refine', 'image', '--window', '6', '--overlap', '2']])
+def test_same_input_same_bytes(words, tmp_path):
+    "Two processes, other seeds of Python's hashes: every file but the one that holds timings has the same bytes."
+    source = put_pictures(tmp_path/'f', clip(12, 64, 96)) # which falls into scenes of a few frames
+    for n in '12': assert child(SEGMENT, 'segment', source, '-o', tmp_path/n, *words, PYTHONHASHSEED=n) == 0
+    one, two = ({p.relative_to(tmp_path/n): p.read_bytes() for p in (tmp_path/n).rglob('*') if p.is_file()} for n in '12')
+    assert one.keys() == two.keys() and len(one) > 12
+    assert [p for p in one if one[p] != two[p] and p.name != 'timing.json'] == []

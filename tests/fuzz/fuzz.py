@@ -3,10 +3,12 @@
 Needs atheris (`pip install atheris`, Python 3.11). Every execution may end in an `InputError` or well; any other
 exception, five seconds, or 2 GB of memory end the run and leave the input in a file.
 """
+import os
 import sys
 
 import atheris
 
+os.environ['OPENCV_LOG_LEVEL'] = 'OFF'  # else a line for every damaged picture
 with atheris.instrument_imports(include=['ltseg.flow', 'ltseg.splits', 'zipfile', 'numpy.lib._format_impl']):
     from targets import BASE, SEALS, TARGETS
 
