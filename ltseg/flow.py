@@ -190,7 +190,7 @@ def _check_member(member, what): # a truthful size, in one of the two ways that 
     if size > _ZLIB_RATIO * (member.compress_size + 1):
         raise InputError(what, f'bytes for the {size:,} unpacked ones', f'{member.compress_size:,}')
 
-# %% ../nbs/05_flow.ipynb #eadbff8f
+# %% ../nbs/05_flow.ipynb #8c7537db
 def _read_array(f, size, what):
     version = np.lib.format.read_magic(f)
     if version not in ((1, 0), (2, 0)): # 3.0 is for structured types with names outside Latin-1
@@ -198,8 +198,8 @@ def _read_array(f, size, what):
     header = getattr(np.lib.format, f'read_array_header_{version[0]}_0')
     shape, _, dtype = header(f)
     if dtype.kind != 'f':
-        raise InputError(what, 'an array of floating-point numbers, in pixels',
-                         f'{dtype.name} (scale it first)')
+        hint = ' (scale it first)' if dtype.kind in 'iu' else ''
+        raise InputError(what, 'an array of floating-point numbers, in pixels', dtype.name + hint)
     need, have = math.prod(shape) * dtype.itemsize, size - f.tell()
     if need != have:
         raise InputError(what, f'{need:,} bytes for an array of shape {shape}', f'{have:,} bytes')

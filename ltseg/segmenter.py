@@ -8,11 +8,12 @@ __all__ = ['UP', 'HALF', 'SCHEDULES', 'RECIPES', 'WEIGHTS', 'LOADERS', 'MotionLo
            'union_iou', 'foreground_iou', 'best_union_iou', 'Losses', 'FrameScores', 'frame_scores', 'Segmenter',
            'shrink', 'cut_window', 'versions', 'save_weights', 'load_weights', 'weights_path', 'finetune']
 
-# %% ../nbs/60_segmenter.ipynb #e7d5d1ac
+# %% ../nbs/60_segmenter.ipynb #521e8f67
 import json, math, platform
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import NamedTuple
 
 import cv2
@@ -371,9 +372,12 @@ def load_weights(path) -> 'Segmenter':
                          f'{type(e).__name__}: {str(e)[:200]}') from e
     return segmenter.eval()
 
-# %% ../nbs/60_segmenter.ipynb #91e24f4e
+# %% ../nbs/60_segmenter.ipynb #2cc54e01
 def _load_checkpoint(path):
     try: return Segmenter.load_from_checkpoint(path, map_location='cpu', weights_only=True).eval()
+    except UnpicklingError as e: # torch would propose to load it without this care
+        raise InputError(path, 'a checkpoint of ltseg: tensors and plain values',
+                         'what could run code of the file') from e
     except Exception as e: # whatever torch makes of a damaged or foreign file
         raise InputError(path, 'a checkpoint of ltseg',
                          f'{type(e).__name__}: {str(e)[:200]}') from e

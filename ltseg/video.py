@@ -7,7 +7,7 @@ __all__ = ['VIDEO_ENDINGS', 'MOST_PIXELS', 'IMAGE_ENDINGS', 'DIS_PRESETS', 'FLOW
            'reduce_frame', 'VideoFrames', 'read_image', 'PictureFrames', 'folder_frames', 'open_frames',
            'FlowEstimator', 'OpenCVFlow', 'DIS', 'DeepFlow', 'RAFT', 'flow_pairs', 'estimate_flow']
 
-# %% ../nbs/10_video.ipynb #4c3589f6
+# %% ../nbs/10_video.ipynb #99501800
 import importlib, math, os, threading, warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +17,7 @@ from functools import partial
 from itertools import chain, pairwise
 from operator import length_hint
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Protocol
 
 import av, cv2
@@ -346,7 +347,7 @@ class DeepFlow(OpenCVFlow):
                               'pip install opencv-contrib-python-headless')
         super().__init__(cv2.optflow.createOptFlow_DeepFlow)
 
-# %% ../nbs/10_video.ipynb #ab784a54
+# %% ../nbs/10_video.ipynb #4151a329
 def _torchvision_raft():
     try: return importlib.import_module('torchvision.models.optical_flow')
     except (ImportError, RuntimeError, OSError) as e: # a build for another torch fails in its own way
@@ -358,6 +359,8 @@ def _load_weights(model, path):
     if not Path(path).is_file():
         raise InputError(path, 'a file of RAFT weights', 'nothing of that name')
     try: model.load_state_dict(torch.load(path, map_location='cpu', weights_only=True))
+    except UnpicklingError as e: # torch would propose to load it without this care
+        raise InputError(path, 'a state dict: tensors only', 'what could run code of the file') from e
     except Exception as e: # torch.load raises a dozen kinds on bytes that are no weights
         found = ' '.join(str(e).split())[:150]
         raise InputError(path, "a state dict of torchvision's RAFT of that size", found) from e

@@ -224,7 +224,7 @@ def _(d):
 @row('Flow', 'a bare pickle called `.npy`', 'NumPy file')
 def _(d):
     with sprung(d) as trap:
-        (d/'a.npy').write_bytes(pickle.dumps(trap))
+        (d/'a.npy').write_bytes(pickle.dumps(trap, protocol=2))
         read_flow(d/'a.npy')
 
 @row('Flow', 'an `.npy` whose header is no Python', 'NumPy file')
@@ -559,13 +559,13 @@ def _(d):
 @row('Weights', 'a bare pickle called `.ckpt`', 'a.ckpt', 'checkpoint of ltseg')
 def _(d):
     with sprung(d) as trap:
-        (d/'a.ckpt').write_bytes(pickle.dumps(trap))
+        (d/'a.ckpt').write_bytes(pickle.dumps(trap, protocol=2))
         Segmenter.from_pretrained(d/'a.ckpt')
 
 @row('Weights', 'a pickle called `.safetensors`', 'weights written by ltseg')
 def _(d):
     with sprung(d) as trap:
-        (d/'a.safetensors').write_bytes(pickle.dumps(trap))
+        (d/'a.safetensors').write_bytes(pickle.dumps(trap, protocol=2))
         Segmenter.from_pretrained(d/'a.safetensors')
 
 @row('Weights', 'RAFT weights with code inside', 'state dict')
