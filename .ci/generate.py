@@ -1,4 +1,4 @@
-"""Bring everything that is generated up to date: modules, clean notebooks, the site's lists, its reference page and README.md.
+"""Bring everything that is generated up to date: modules, clean notebooks with small pictures, the site's lists, its reference page and README.md.
 
 Run it before a commit; `.ci/run` and the tests fail where it would change something. Unlike `nbdev_prepare`
 it needs neither Quarto nor the network.
@@ -7,7 +7,9 @@ import ast
 import json
 import os
 import re
+from base64 import b64decode, b64encode
 from hashlib import sha1
+from io import BytesIO
 from pathlib import Path
 
 import yaml
@@ -20,6 +22,7 @@ from nbdev.process import NBProcessor
 from nbdev.processors import clean_magics, filter_stream_, hide_, hide_line, rm_export, strip_ansi
 from nbdev.quarto import IndentDumper, refresh_quarto_yml
 from nbformat import from_dict
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTE = '<!-- Generated from nbs/{name} by .ci/generate.py: edit the notebook, not this file. -->'
@@ -136,11 +139,27 @@ def reference(nbs: Path, modules: Path) -> dict:
     return dict(cells=[markdown_cell(t) for t in texts], metadata=dict(kernelspec=kernel), nbformat=4, nbformat_minor=5)
 
 
+def shrink_pictures(notebook: Path):
+    "PNGs in the outputs of `notebook` to 256 colours, which halves them; those that have no more already stay as they are."
+    nb = json.loads(notebook.read_text(encoding='utf8'))
+    bundles = [o['data'] for c in nb['cells'] for o in c.get('outputs', ()) if 'image/png' in o.get('data', {})]
+    changed = False
+    for data in bundles:
+        picture = Image.open(BytesIO(b64decode(''.join(data['image/png']))))
+        if picture.mode == 'P': continue
+        small = BytesIO()
+        picture.convert('RGB').quantize(256, dither=Image.Dither.NONE).save(small, 'PNG', optimize=True)
+        data['image/png'], changed = b64encode(small.getvalue()).decode(), True
+    if changed: notebook.write_text(dump(nb), encoding='utf8')
+
+
 def main():
     os.chdir(ROOT)
     cfg = get_config()
     nbs = cfg.nbs_path
-    for path in nbglob(nbs, as_path=True): split_title(path)
+    for path in nbglob(nbs, as_path=True):
+        split_title(path)
+        shrink_pictures(path)
     nbdev_export.__wrapped__()
     (nbs/REFERENCE).write_text(dump(reference(nbs, cfg.lib_path)), encoding='utf8')
     nbdev_clean.__wrapped__()

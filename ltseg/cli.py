@@ -58,7 +58,7 @@ def _dashed(words): # long options with `-`, whichever of `-` and `_` they were 
     names = (w.partition('=') if w.startswith('--') else ('', '', w) for w in words)
     return [name.replace('_', '-') + eq + value for name, eq, value in names]
 
-# %% ../nbs/90_cli.ipynb #c6e66d21
+# %% ../nbs/90_cli.ipynb #b112db3e
 _FLOWS, _METHODS, _NETWORKS, _RECIPES = (
     ('dis', 'dis-fast', 'dis-fine', 'deepflow', 'raft'), ('network', 'em'), ('lean', 'ltms'),
     ('synthetic', 'ltms'))
@@ -104,8 +104,8 @@ def _add_segment_options(p):
                    help='of the network: a name, or a .safetensors or .ckpt file')
     p.add_argument('--flow', choices=_FLOWS, default='dis',
                    help='flow estimator for frames; dis-fine is better and takes 2.5 times as '
-                        'long, deepflow is better still and takes about a second a frame, raft '
-                        'needs torchvision')
+                        'long, deepflow is as good as that and takes ten times as long again, '
+                        'raft needs torchvision')
     p.add_argument('--flow-weights', metavar='FILE',
                    help="weights for --flow raft; default: torchvision's download")
     p.add_argument('--motion-model', default='QuadraticFull_fk3', metavar='NAME',
@@ -503,7 +503,7 @@ def _segment_all(args): # -> summary, exit status
     summary = f'{len(rows) - len(failed)} videos done, {len(failed)} failed → {Path(args.out)/shard.manifest}'
     return '\n'.join([*told, summary]), int(bool(failed))
 
-# %% ../nbs/90_cli.ipynb #ee20a8bd
+# %% ../nbs/90_cli.ipynb #a09c4c8a
 def _demo(args):
     check_folder(args.out, 'segments.json', overwrite=True)
     import tempfile
@@ -517,7 +517,7 @@ def _demo(args):
         write_video(clip, scene.frames, fps=12)
         result = segment(clip, **_segment_arguments(args), progress=sys.stderr.isatty())
         out = result.save(args.out, overwrite=True, progress=sys.stderr.isatty())
-    found = match_segments(result.labels, scene.labels[:-1])
+        found = match_segments(result.labels, scene.labels[:-1]) # may need the clip, to refine
     each = ', '.join(f'{"background" if k == 0 else f"object {k}"} {iou:.2f}'
                      for k, (_, iou) in found.items())
     mean = sum(iou for _, iou in found.values()) / len(found)
