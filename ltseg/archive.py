@@ -61,7 +61,7 @@ def name_videos(videos # paths
     names = list(short.values())
     return {short[v] if names.count(short[v]) == 1 else plain[v]: v for v in videos}
 
-# %% ../nbs/81_archive.ipynb #2f3f13bb
+# %% ../nbs/81_archive.ipynb #f460b49a
 @dataclass(frozen=True)
 class Shard:
     'A part of an archive.'
@@ -88,7 +88,9 @@ class Shard:
 
     def __call__(self, things:list) -> list: return things[self.i - 1::self.n]
     @property
-    def manifest(self) -> str: return 'manifest.csv' if self.n == 1 else f'manifest-{self.i}-of-{self.n}.csv'
+    def manifest(self) -> str:
+        'The name of the manifest: each shard writes its own.'
+        return 'manifest.csv' if self.n == 1 else f'manifest-{self.i}-of-{self.n}.csv'
 
 # %% ../nbs/81_archive.ipynb #b150367a
 @dataclass

@@ -8,8 +8,8 @@ __all__ = ['UNKNOWN', 'BAD_FLOW', 'FLO_MAGIC', 'MAX_PIXELS', 'MAX_UNPACKED', 'FL
            'write_npy', 'read_flow', 'write_flow', 'resampling', 'resize_flow', 'flow_files', 'flow_names', 'is_flow',
            'read_flows', 'read_volume', 'flow_size', 'write_volume', 'flow_scale', 'flow_to_rgb']
 
-# %% ../nbs/05_flow.ipynb #fb35c254
-import math, os, struct, tokenize, zipfile, zlib
+# %% ../nbs/05_flow.ipynb #bc5cfb10
+import math, os, struct, zipfile, zlib
 from pathlib import Path
 
 import cv2, flowiz
@@ -154,12 +154,11 @@ def write_kitti(path, flow:Tensor): # (2, H, W), pixels, within [-512, 512)
     if not done: raise OSError(f'{path}: OpenCV could not encode a PNG of shape {u.shape}')
     Path(path).write_bytes(data.tobytes())
 
-# %% ../nbs/05_flow.ipynb #32a10c56
+# %% ../nbs/05_flow.ipynb #7cfde306
 MAX_UNPACKED = 2**32 # bytes in the array of an .npz; larger ones go into an .npy or a folder
 
 _NPY_ERRORS = (ValueError, EOFError, OSError, KeyError, NotImplementedError, # all that numpy and
-               SyntaxError, tokenize.TokenError, # zipfile raise on bytes that are something else
-               zipfile.BadZipFile, zlib.error)
+               zipfile.BadZipFile, zlib.error) # zipfile raise on bytes that are something else
 
 def _parse_numpy(read, f, size, what): # what numpy dislikes becomes an InputError
     try: array = read(f, size, what)
@@ -190,13 +189,19 @@ def _check_member(member, what): # a truthful size, in one of the two ways that 
     if size > _ZLIB_RATIO * (member.compress_size + 1):
         raise InputError(what, f'bytes for the {size:,} unpacked ones', f'{member.compress_size:,}')
 
-# %% ../nbs/05_flow.ipynb #8c7537db
+# %% ../nbs/05_flow.ipynb #84159dba
+def _array_header(f, version, what): # -> shape, dtype
+    header = getattr(np.lib.format, f'read_array_header_{version[0]}_0')
+    try: shape, _, dtype = header(f)
+    except Exception as e: # NumPy reads it as Python, and raises what that raises
+        raise InputError(what, 'the header of a NumPy file', str(e)[:200]) from e
+    return shape, dtype
+
 def _read_array(f, size, what):
     version = np.lib.format.read_magic(f)
     if version not in ((1, 0), (2, 0)): # 3.0 is for structured types with names outside Latin-1
         raise InputError(what, 'an array in NumPy format 1.0 or 2.0', f'{version[0]}.{version[1]}')
-    header = getattr(np.lib.format, f'read_array_header_{version[0]}_0')
-    shape, _, dtype = header(f)
+    shape, dtype = _array_header(f, version, what)
     if dtype.kind != 'f':
         hint = ' (scale it first)' if dtype.kind in 'iu' else ''
         raise InputError(what, 'an array of floating-point numbers, in pixels', dtype.name + hint)

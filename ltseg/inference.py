@@ -167,7 +167,7 @@ def follow(plan:Plan, method:Method, source:Source, cut:int=-1, # cut, low_memor
     if plan.adapt is not None: method = method.adapted(flow, plan.K, plan.adapt)
     return find_masks(method, flow, plan.K, cut, low_memory, plan.merge)
 
-# %% ../nbs/80_inference.ipynb #5dc2237f
+# %% ../nbs/80_inference.ipynb #72f009ab
 def segment(source, # video, folder of frames, flow file or folder, or (2,T,H,W) tensor, pixels
             K=4, # segments at most; 'auto': as many as there are motions
             method:str='network', # of METHODS: 'network' or 'em'
@@ -198,10 +198,12 @@ def segment(source, # video, folder of frames, flow file or folder, or (2,T,H,W)
     with clock('motion'): result.theta # fitted when asked for
     return result
 
-def name_of(choice): # what settings say of a name, an object in its place, or None
+def name_of(choice): # a name, an object in its place, or None
+    'What settings say of a choice.'
     return choice if choice is None or isinstance(choice, str) else type(choice).__name__
 
-def name_source(source): # what settings say of it
+def name_source(source): # what `open_source` takes
+    'What settings say of a source.'
     if isinstance(source, (str, Path)): return str(source)
     return 'tensor' if isinstance(source, Tensor) else 'frames'
 

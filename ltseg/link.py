@@ -107,7 +107,7 @@ def strangeness(asleep:Sighting, # the last one of a segment
 
 STRANGE = 1.5 # what is stranger is somebody else
 
-# %% ../nbs/78_link.ipynb #98209b6c
+# %% ../nbs/78_link.ipynb #e7399f4f
 FEW = 9 # sightings that tell what a segment looks like
 
 def _typical(sightings, time): # the largest, moved to another time
@@ -115,8 +115,13 @@ def _typical(sightings, time): # the largest, moved to another time
     moved = dict(time=time, y=s.y + (time - s.time)*s.v, x=s.x + (time - s.time)*s.u)
     return Sighting(**asdict(s) | moved)
 
-def last_seen(sightings): return _typical(sightings[-FEW:], sightings[-1].time)
-def first_seen(sightings): return _typical(sightings[:FEW], sightings[0].time)
+def last_seen(sightings): # in order of time, one or more
+    'What a segment looked like when it was seen last.'
+    return _typical(sightings[-FEW:], sightings[-1].time)
+
+def first_seen(sightings): # in order of time, one or more
+    'What a segment looks like when it is seen first.'
+    return _typical(sightings[:FEW], sightings[0].time)
 
 # %% ../nbs/78_link.ipynb #6b73e39e
 LABELS = 255 # besides the background

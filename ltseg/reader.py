@@ -120,7 +120,7 @@ class Reader:
     frames: bool = True # are there frames, or flow alone?
     length: int|None = None # about so many steps, if known
 
-# %% ../nbs/75_reader.ipynb #6139ca3b
+# %% ../nbs/75_reader.ipynb #6c4b4637
 class PassingFrames:
     'Frames that can be iterated over once; the first one is looked at beforehand.'
     def __init__(self, frames:Iterable, # of (H,W,3) uint8 RGB frames
@@ -132,7 +132,9 @@ class PassingFrames:
         self.size, self.frames = np.shape(first)[:2], chain([first], rest)
 
     def __iter__(self): return self.frames
-    def name(self, t:int): return f'{t:05d}'
+    def name(self, t:int) -> str: # t: number of the frame, from 0
+        'The name of a frame: its number.'
+        return f'{t:05d}'
 
 def _camera(path): return path.is_char_device() and path.name.startswith('video')
 

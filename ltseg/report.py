@@ -29,7 +29,7 @@ from .plots import SAFE_PALETTE, spread
 from .predict import read_labels
 from .video import open_frames
 
-# %% ../nbs/86_report.ipynb #92b4ffc0
+# %% ../nbs/86_report.ipynb #e7cecea4
 @dataclass
 class Result:
     'What a finished OUT folder holds.'
@@ -38,13 +38,19 @@ class Result:
     settings: dict # settings.json; {} where there is none
 
     @property
-    def names(self) -> list[str]: return self.story['frames'] # of the T label images
+    def names(self) -> list[str]:
+        'Names of the T label images, without ending.'
+        return self.story['frames']
 
     @property
-    def fps(self) -> float: return float(self.story.get('fps') or 25.)
+    def fps(self) -> float:
+        'Frames a second.'
+        return float(self.story.get('fps') or 25.)
 
     @cached_property
-    def size(self) -> tuple: return self.labels(0).shape # (H,W) of the labels
+    def size(self) -> tuple: # (H,W)
+        'Size of the label images.'
+        return self.labels(0).shape
 
     def labels(self, t:int) -> np.ndarray: # (H,W) uint8
         'The label image of frame `t`.'

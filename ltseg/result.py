@@ -251,7 +251,7 @@ def join_videos(parts, # files of `write_video`, of one size and frame rate
                     out.mux(packet)
                 start += own.duration
 
-# %% ../nbs/79_result.ipynb #38363725
+# %% ../nbs/79_result.ipynb #976d13d9
 def write_json(path, values:dict): # of plain values, all finite
     'Writes values as JSON, for people to read as well.'
     with atomic_path(path) as tmp, open(tmp, 'w') as f: json.dump(values, f, indent=1, allow_nan=False)
@@ -264,7 +264,9 @@ class Parts:
         self.folder, self.parts = Path(folder), Path(folder)/'parts'
         self.labels = self.folder/'labels'
 
-    def files(self, ending): return sorted(self.parts.glob(f'*{ending}'))
+    def files(self, ending:str) -> list: # paths
+        'The files with this ending, in order.'
+        return sorted(self.parts.glob(f'*{ending}'))
 
     def add(self, seg:Segmentation, progress:bool=False):
         'Writes a piece; the same piece again changes nothing.'
@@ -378,7 +380,7 @@ def check_output(out, overwrite:bool=False, resume:bool=False): # folder of a re
                   if PROGRESS in there else ('--overwrite', 'a finished result'))
     raise InputError(out, f'a new or empty folder (or {how})', found)
 
-# %% ../nbs/79_result.ipynb #5e12293f
+# %% ../nbs/79_result.ipynb #6a962463
 class Output:
     'The folder of a result that is written piece by piece and can be gone on with.'
     def __init__(self, out, settings:dict): # folder, what the result is made with
@@ -386,10 +388,14 @@ class Output:
         self.frames, self.memory = 0, None # finished frames; what the linker knew then
 
     @property
-    def finished(self) -> bool: return (self.out/'segments.json').exists() and not self.begun
+    def finished(self) -> bool:
+        'Does it hold a whole result?'
+        return (self.out/'segments.json').exists() and not self.begun
 
     @property
-    def begun(self) -> bool: return (self.out/PROGRESS).exists()
+    def begun(self) -> bool:
+        'Does it hold a part of a result, to go on from?'
+        return (self.out/PROGRESS).exists()
 
     @contextmanager
     def open(self, overwrite:bool=False, resume:bool=False):

@@ -127,7 +127,7 @@ class _Inside:
         if wrong or stat.S_ISREG(kind): return wrong
         if not os.path.isfile(full): return 'is no file'
 
-# %% ../nbs/54_splits.ipynb #42ca85cf
+# %% ../nbs/54_splits.ipynb #7ec0327e
 PARTS = ('train', 'val', 'test')
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ class Split:
 
     @cached_property
     def sequences(self)->dict: # name -> row numbers, in order
+        'The rows of each sequence, in the order of the table.'
         groups = self.table.groupby('Sequence', sort=False).indices
         return {name: groups[name] for name in self.table.Sequence.unique()}
 
@@ -174,7 +175,7 @@ def _file_problems(cells, base_dir, columns):
             wrong = check(path) if path else None
             if wrong: yield line, f'{column} {path[:200]!r} {wrong}'
 
-# %% ../nbs/54_splits.ipynb #c1228b19
+# %% ../nbs/54_splits.ipynb #f95b5d8a
 def _check_cells(cells, # as `_read_cells` gives them
                  what, base_dir, columns):
     problems = [*_row_problems(cells), *_twice_problems(cells),
@@ -183,7 +184,8 @@ def _check_cells(cells, # as `_read_cells` gives them
             (f'line {line}: {p}' for line, p in sorted(problems)))
 
 def _tidy(cells): # -> the table of a `Split`
-    table = cells.reindex(columns=COLUMNS).astype('string').replace('', pd.NA)
+    ours = cells[[c for c in COLUMNS if c in cells]] # of the others there may be two of a name
+    table = ours.reindex(columns=COLUMNS).astype('string').replace('', pd.NA)
     table['Sequence_Index'] = table.Sequence_Index.astype('int64')
     rank = {name: n for n, name in enumerate(natsorted(sorted(set(table.Sequence))))}
     order = np.lexsort([table.Sequence_Index, table.Sequence.map(rank)])

@@ -172,7 +172,7 @@ def _scan(path): # -> (packets of the video stream, frames per second)
 
 def _slack(frames): return max(2, .02 * frames)
 
-# %% ../nbs/10_video.ipynb #848ab690
+# %% ../nbs/10_video.ipynb #e5df8f29
 class VideoFrames:
     'The frames of a video file, decoded as they are asked for, any number of times.'
 
@@ -199,7 +199,9 @@ class VideoFrames:
             raise InputError(self.path, f'about {self.packets} frames', f'{n} that can be decoded')
 
     def __length_hint__(self): return self.packets # `operator.length_hint`: about so many
-    def name(self, t:int): return f'{t:05d}'
+    def name(self, t:int)->str: # t: number of the frame, from 0
+        'The name of a frame: its number.'
+        return f'{t:05d}'
     def __repr__(self):
         return f'{self.path.name}: {self.packets} frames, {_size(self.size)}, {self.fps:.4g} fps'
 
@@ -244,7 +246,7 @@ def _read_checked(path, most):
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e: # Pillow's
         raise InputError(path, 'a complete picture', str(e)) from e
 
-# %% ../nbs/10_video.ipynb #fe1734ee
+# %% ../nbs/10_video.ipynb #ab1fae21
 class PictureFrames:
     'Frames that are picture files, read as they are asked for.'
 
@@ -265,7 +267,9 @@ class PictureFrames:
             yield rgb
 
     def __len__(self): return len(self.files)
-    def name(self, t:int): return self.files[t].stem
+    def name(self, t:int)->str: # t: number of the frame, from 0
+        'The name of a frame: that of its file, without ending.'
+        return self.files[t].stem
     def __repr__(self): return f'{self.path.name}: {len(self)} frames, {_size(self.size)}'
 
 def folder_frames(path, fps:float=25,
