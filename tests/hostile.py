@@ -227,10 +227,15 @@ def _(d):
         (d/'a.npy').write_bytes(pickle.dumps(trap, protocol=2))
         read_flow(d/'a.npy')
 
-@row('Flow', 'an `.npy` whose header is no Python', 'NumPy file')
+@row('Flow', 'an `.npy` whose header is no Python', 'header')
 def _(d):
     write_flow(d/'a.npy', FLOW)
     read_flow(changed(d/'a.npy', lambda b: b.replace(b"'shape': (", b"'shape': [(")))
+
+@row('Flow', 'an `.npy` whose header has a key of bytes', 'header')
+def _(d):
+    write_flow(d/'a.npy', FLOW)
+    read_flow(changed(d/'a.npy', lambda b: b.replace(b", 'shape'", b",b'shape'")))
 
 @row('Flow', 'an `.npy` of integers', 'floating-point', 'scale it first')
 def _(d):
@@ -516,6 +521,11 @@ def _(d):
     quoted = '"' + name.replace('"', '""') + '"'
     assert table(d, f'{HEADING}{quoted},a b ü,0\n').path(0, 'Image') == d/'base'/name
     return 'read'
+
+@row('Tables', 'two columns of one name that means nothing', works=True)
+def _(d):
+    assert len(table(d, 'Note,Note,' + HEADING + 'x,y,,clip,0\n')) == 1
+    return 'read; they are not looked at'
 
 @row('Tables', 'line ends and NUL in names', 'control characters')
 def _(d): table(d, f'{HEADING}"clip/a\nb.png",clip,0\n"clip/a\0b.png",clip,1\n')
