@@ -400,7 +400,7 @@ def _output_options(p, default, pictures):
     p.add_argument('--save-vis', action='store_true', help=pictures)
     p.add_argument('--overwrite', action='store_true', help='replace an earlier result in OUT')
 
-# %% ../nbs/90_cli.ipynb #82b41b7d
+# %% ../nbs/90_cli.ipynb #48971c41
 def _add_predict(words):
     p = words.add_parser('predict', help='segment all sequences of a table',
                          description='Segment the sequences of a DataSplit. OUT gets '
@@ -412,6 +412,12 @@ def _add_predict(words):
     _method_options(p)
     _output_options(p, 'MODEL_DIR/predictions/NAME_PART',
                     'also an overlay video and a contact sheet of each sequence')
+    p.add_argument('--devices', type=int, default=1, metavar='N',
+                   help='processes that share the sequences, one a device')
+    p.add_argument('--num-nodes', type=int, default=1, metavar='N',
+                   help='machines with so many devices each')
+    p.add_argument('--strategy', default='auto', metavar='NAME',
+                   help="of Lightning for several devices, such as ddp")
     p.set_defaults(run=_predict, parser=p)
 
 def _add_evaluate(words):
@@ -557,7 +563,7 @@ def _flow(args):
     return (f'{done.estimated} flows estimated, {done.kept} kept → {done.folder}; tables: '
             + ', '.join(map(str, done.files)))
 
-# %% ../nbs/90_cli.ipynb #34da655a
+# %% ../nbs/90_cli.ipynb #6047ac50
 def _base_dir(args, recorded): # recorded: settings that may tell
     return args.base_dir or recorded.get('base_dir') or '.'
 
@@ -565,13 +571,14 @@ def _read_table(args, recorded, columns=('Flow', 'Image', 'GtMask')): # columns:
     from ltseg.splits import read_split
     return read_split(args.data_file, _base_dir(args, recorded), args.part, columns)
 
-def _open_method(args):
+def _open_method(args, device=None): # device: another one than the arguments say
     from ltseg.predict import open_method
     given = [n for n in ('model_dir', 'weights') if getattr(args, n) is not None]
     if args.method == 'em' and given or len(given) > 1:
         raise InputError('method', 'one of --model-dir, --weights and --method em',
                          ' and '.join(f'--{n.replace("_", "-")}' for n in given))
-    return open_method(args.method, args.weights or 'default', args.model_dir, device=args.device)
+    return open_method(args.method, args.weights or 'default', args.model_dir,
+                       device=device or args.device)
 
 def _run_settings(args): # of the training, {} where there is none
     from ltseg.predict import run_settings
@@ -582,20 +589,36 @@ def _out(args, kind, name):
     if args.model_dir is not None: return Path(args.model_dir)/kind/name
     raise InputError('-o', 'a folder to write (there is no --model-dir for it)', 'none')
 
-def _predicted(args, split):
+def _predicted(args, split, method=None, progress=None): # method: opened already
     from ltseg.predict import predict
-    return predict(split, _open_method(args), args.K, args.cut_size, args.low_memory,
-                   args.img_size, args.bad_flow, progress=sys.stderr.isatty(),
+    if progress is None: progress = sys.stderr.isatty()
+    return predict(split, method or _open_method(args), args.K, args.cut_size, args.low_memory,
+                   args.img_size, args.bad_flow, progress=progress,
                    adapt=args.adapt, refine=args.refine)
 
-# %% ../nbs/90_cli.ipynb #9dd0fb8f
+# %% ../nbs/90_cli.ipynb #10b9ce52
 def _predict(args):
     from ltseg.predict import PREDICTIONS, save_predictions
     split = _read_table(args, _run_settings(args), columns=('Flow', 'Image'))
     out = _out(args, 'predictions', f'{split.name}_{split.part}')
-    check_folder(out, PREDICTIONS, args.overwrite) # before minutes of work, not after them
-    save_predictions(_predicted(args, split), out, args.save_vis, args.overwrite)
+    if args.devices > 1 or args.num_nodes > 1: _predict_on_devices(args, split, out)
+    else:
+        check_folder(out, PREDICTIONS, args.overwrite) # before minutes of work, not after them
+        save_predictions(_predicted(args, split), out, args.save_vis, args.overwrite)
     return f'{len(split.sequences)} sequences → {out}'
+
+def _predict_on_devices(args, split, out):
+    warnings.filterwarnings('ignore', message='.*LeafSpec|.*does not have many workers')
+    from ltseg.devices import predict_on_devices
+    logging.getLogger('pytorch_lightning').setLevel(logging.WARNING) # no advertisements
+    kinds = {None: 'auto', 'cpu': 'cpu', 'cuda': 'gpu'}
+    if args.device not in kinds:
+        raise InputError('--device', 'cpu or cuda with several devices', repr(args.device))
+    options = dict(accelerator=kinds[args.device], devices=args.devices,
+                   num_nodes=args.num_nodes, strategy=args.strategy)
+    predict_on_devices(split, lambda device: _open_method(args, device),
+                       lambda one, method: _predicted(args, one, method, progress=False),
+                       out, options, args.save_vis, args.overwrite)
 
 _OF_METHOD = ('weights', 'method', 'K', 'cut_size', 'low_memory', 'img_size', 'device', 'bad_flow',
               'adapt', 'refine')

@@ -7,7 +7,7 @@ __all__ = ['HALF_MAX', 'AUGMENT', 'working_size', 'FlowReader', 'flow_reader', '
            'FileCache', 'Requests', 'centred', 'sample_requests', 'Readers', 'open_readers', 'SplitDataset', 'Epoch',
            'SplitData', 'Shard', 'cache_flows', 'Windows', 'Mixture', 'VolumeData']
 
-# %% ../nbs/55_data.ipynb #893115f0
+# %% ../nbs/55_data.ipynb #c0d6c51d
 import hashlib, logging, os, zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from fastcore.basics import patch
-from torch.utils.data import ConcatDataset, DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler
 from tqdm.auto import tqdm
 
 from .augment import (PERTURBATIONS, VOID, Sample, augmentation, camera_motion, flip,
@@ -353,19 +353,26 @@ def _open(self:SplitData, part):
               len(split), self.boundaries)
     return data
 
-# %% ../nbs/55_data.ipynb #c72d4d72
+# %% ../nbs/55_data.ipynb #33ce14f6
+def _share(dataset, trainer): # the sampler of this process; None: it is alone
+    processes = trainer.world_size if trainer else 1
+    if processes == 1: return None
+    return DistributedSampler(dataset, processes, trainer.global_rank, shuffle=False,
+                              drop_last=len(dataset) >= processes)
+
 @patch
-def _loader(self:SplitData, dataset, drop_last=False):
+def _loader(self:SplitData, dataset, drop_last=False, sampler=None):
     # all by keyword: Lightning makes loaders anew, with other samplers, from what they were given
     return DataLoader(dataset, batch_size=self.batch_size, num_workers=self.workers,
-                      drop_last=drop_last)
+                      drop_last=drop_last, sampler=sampler)
 
 @patch
 def train_dataloader(self:SplitData):
     'Whole batches of the current epoch.'
     epoch = self.trainer.current_epoch if self.trainer else 0
     samples = Epoch(self.datasets['train'], self.change, self.seed, epoch)
-    return self._loader(samples, drop_last=len(samples) >= self.batch_size)
+    mine = _share(samples, self.trainer)
+    return self._loader(samples, len(mine or samples) >= self.batch_size, mine)
 
 @patch
 def val_dataloader(self:SplitData):
@@ -453,7 +460,7 @@ class Mixture(Dataset):
         for f in self.augment: s = f(s, rng)
         return s
 
-# %% ../nbs/55_data.ipynb #b0c06877
+# %% ../nbs/55_data.ipynb #66245952
 AUGMENT = (flip, zoom, camera_motion, # of the shipped weights: half the published odds
            replace(PERTURBATIONS['PerturbInputFlowNoise'], odds=.1),
            replace(PERTURBATIONS['PerturbInputFlowNull'], odds=.1))
@@ -462,17 +469,21 @@ class VolumeData(pl.LightningDataModule):
     'Batches of samples: a mixture for training, fixed datasets for validation.'
     def __init__(self, train:Sequence[Dataset], val:Sequence[Dataset],
                  weights:Sequence[float]|None=None, # of the training sources; None: all the same
-                 batch_size:int=4, samples_per_epoch:int=400, augment:Sequence[Callable]=AUGMENT,
+                 batch_size:int=4,
+                 samples_per_epoch:int=400, # of each process
+                 augment:Sequence[Callable]=AUGMENT,
                  seed:int=123, workers:int=0): # workers: processes that load
         super().__init__()
         self.mixture = Mixture(train, weights or [1.]*len(train), samples_per_epoch, augment, seed)
         self.val, self.batch_size, self.workers = ConcatDataset(val), batch_size, workers
+        self.samples = samples_per_epoch
 
     def train_dataloader(self):
         'Of this epoch (Trainer: reload_dataloaders_every_n_epochs=1).'
         self.mixture.epoch = self.trainer.current_epoch if self.trainer else 0
+        self.mixture.length = self.samples*(self.trainer.world_size if self.trainer else 1)
         return DataLoader(self.mixture, batch_size=self.batch_size, num_workers=self.workers,
-                          drop_last=True)
+                          drop_last=True, sampler=_share(self.mixture, self.trainer))
 
     def val_dataloader(self):
         'All samples of validation, in their order.'

@@ -275,7 +275,7 @@ def _motion(self:Segmenter, masks, flow): # -> (), weighted, and (B,T)
     loss, frames = self.motion_loss.explain(masks, flow)
     return self.recipe.unsupervised*loss.mean(), frames
 
-# %% ../nbs/60_segmenter.ipynb #392c9d5d
+# %% ../nbs/60_segmenter.ipynb #13024228
 @patch
 def training_step(self:Segmenter, batch:Sample, n:int) -> Tensor: # n: number of the batch
     'The loss of a batch, at half the size or in a window as the recipe draws it.'
@@ -286,19 +286,21 @@ def training_step(self:Segmenter, batch:Sample, n:int) -> Tensor: # n: number of
     K = int(rng.choice(self.segments))
     torch.manual_seed(int(rng.integers(2**63))) # of Gaussian queries
     loss = self.loss(batch, K).total
-    self.log('train/loss', loss, prog_bar=True)
+    self.log('train/loss', loss, prog_bar=True, sync_dist=True)
     return loss
 
 @patch
 def validation_step(self:Segmenter, batch:Sample, n:int) -> FrameScores: # n: number of the batch
     'Scores of the middle frames of a batch; loss and, where there is truth, J are logged.'
     losses = self.loss(batch, sorted(self.segments)[len(self.segments)//2])
-    self.log('val/loss', losses.total, prog_bar=True, batch_size=len(batch.flow))
+    self.log('val/loss', losses.total, prog_bar=True, sync_dist=True,
+             batch_size=len(batch.flow))
     batch = shrink(batch, losses.masks.shape[-2:])
     known = (batch.labels != VOID).flatten(1).any(1)
-    if known.any():
-        j = foreground_iou(losses.masks[known], batch.labels[known])
-        self.log('val/jaccard', j.mean(), prog_bar=True, batch_size=len(j))
+    if known.any() or self.trainer.world_size > 1: # several processes log the same things
+        j = foreground_iou(losses.masks, batch.labels)[known]
+        self.log('val/jaccard', j.sum()/max(1, len(j)), prog_bar=True, sync_dist=True,
+                 batch_size=len(j))
     return frame_scores(batch, losses)
 
 @patch

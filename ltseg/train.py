@@ -305,7 +305,7 @@ def _about(s, best): # best: checkpoint of the best validation
 
 def _step(path): return torch.load(path, map_location='cpu', weights_only=True)['global_step']
 
-# %% ../nbs/70_train.ipynb #bf627c9a
+# %% ../nbs/70_train.ipynb #b4fe1b28
 _OURS = {'self', 'barebones', 'logger', 'callbacks', 'plugins', 'default_root_dir', 'enable_checkpointing',
          'enable_model_summary', 'enable_progress_bar', 'reload_dataloaders_every_n_epochs',
          'enable_autolog_hparams', 'model_registry'}
@@ -314,16 +314,20 @@ def trainer_options() -> list[str]:
     'The names of the options of Lightning that pass through.'
     return [n for n in inspect.signature(pl.Trainer.__init__).parameters if n not in _OURS]
 
-def _options(s, data):
+def _options(s):
     known = dict.fromkeys(trainer_options())
     for name in s.trainer: choose(known, name, 'option of the Trainer')
-    batches = _batches(len(data.train_dataloader()), s.trainer.get('limit_train_batches', 1.))
     epochs = 500 if s.data_file else math.ceil(s.steps/s.epoch_steps)
     return dict(max_epochs=epochs, devices=1, gradient_clip_val=5., num_sanity_val_steps=0,
-                log_every_n_steps=min(20, batches)) | s.trainer | dict(limit_train_batches=batches)
+                log_every_n_steps=20) | s.trainer
 
-def _batches(there, limit): # limit: of Lightning, a share or a number
-    return max(1, int(limit*there)) if isinstance(limit, float) else min(limit, there)
+def _limit_batches(s, trainer, data): # of an epoch, once it is known how many processes share it
+    there = len(data.train_dataloader())
+    if isinstance(data, SplitData): there = max(1, there//trainer.world_size)
+    limit = trainer.limit_train_batches # of Lightning, a share or a number
+    batches = max(1, int(limit*there)) if isinstance(limit, float) else min(limit, there)
+    trainer.limit_train_batches = batches
+    if 'log_every_n_steps' not in s.trainer: trainer.log_every_n_steps = min(20, max(1, batches))
 
 def _callbacks(s, data, progress):
     out = [TQDMProgressBar(refresh_rate=10)] if progress else []
@@ -331,18 +335,20 @@ def _callbacks(s, data, progress):
     if s.data_file: out.append(ResultsCSV(Path(s.out)/'results.csv', data.datasets['val'].split.table))
     return out
 
-# %% ../nbs/70_train.ipynb #5d628efe
+# %% ../nbs/70_train.ipynb #3117e375
 def _trainer(s, data, callbacks, progress):
-    options = _options(s, data)
+    options = _options(s)
     try:
-        return pl.Trainer(**options, logger=_loggers(s), plugins=[_WholeCheckpoints()],
-                          callbacks=[*callbacks, *_callbacks(s, data, progress)],
-                          reload_dataloaders_every_n_epochs=1, enable_progress_bar=progress,
-                          enable_model_summary=False)
+        trainer = pl.Trainer(**options, logger=_loggers(s), plugins=[_WholeCheckpoints()],
+                             callbacks=[*callbacks, *_callbacks(s, data, progress)],
+                             reload_dataloaders_every_n_epochs=1, enable_progress_bar=progress,
+                             enable_model_summary=False)
     except (MisconfigurationException, ValueError, TypeError) as e:
         given = ', '.join(f'{k}={v!r}' for k, v in s.trainer.items())
         raise InputError('options of the Trainer', 'values that Lightning takes',
                          f'{given} ({" ".join(str(e).split())[:200]})') from e
+    _limit_batches(s, trainer, data)
+    return trainer
 
 @rank_zero_only
 def _save(s, best, segmenter): # the weights of the best validation, or if there was none, the last
