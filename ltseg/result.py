@@ -352,7 +352,7 @@ def write(self:Segmentation,
         _write_sheet(Path(pictures)/'contact_sheet.png', columns(self, kept))
     return areas
 
-# %% ../nbs/79_result.ipynb #aa1692a9
+# %% ../nbs/79_result.ipynb #2a939650
 PROGRESS = 'progress.json'
 
 @contextmanager
@@ -366,12 +366,15 @@ def locked(folder): # that is there
         try: yield
         finally: path.unlink(missing_ok=True)
 
+def _trace(name): # of a run that was killed before anything was written: its lock, or half of its first file
+    return name == '.lock' or name.startswith(f'.{Path(PROGRESS).stem}-')
+
 def check_output(out, overwrite:bool=False, resume:bool=False): # folder of a result
     'An `InputError` if `Output` would refuse to write there.'
     out = Path(out)
     if overwrite and resume: raise InputError('--resume', 'no --overwrite with it', 'both')
     if out.exists() and not out.is_dir(): raise InputError(out, 'a folder or a free name', 'a file')
-    there = {p.name for p in out.iterdir()} - {'.lock'} if out.exists() else set()
+    there = {p.name for p in out.iterdir() if not _trace(p.name)} if out.exists() else set()
     if not there: return
     if not there & {PROGRESS, 'segments.json'}:
         raise InputError(out, 'a new or empty folder, or an earlier result', 'a folder of something else')
