@@ -148,7 +148,9 @@ def shrink_pictures(notebook: Path):
         picture = Image.open(BytesIO(b64decode(''.join(data['image/png']))))
         if picture.mode == 'P': continue
         small = BytesIO()
-        picture.convert('RGB').quantize(256, dither=Image.Dither.NONE).save(small, 'PNG', optimize=True)
+        rgb = picture.convert('RGB')
+        palette = rgb.quantize(256, kmeans=2)
+        rgb.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(small, 'PNG', optimize=True) # colour wheels stay smooth
         data['image/png'], changed = b64encode(small.getvalue()).decode(), True
     if changed: notebook.write_text(dump(nb), encoding='utf8')
 

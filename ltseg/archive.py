@@ -6,8 +6,9 @@
 __all__ = ['MOVIES', 'is_archive', 'find_videos', 'name_videos', 'Shard', 'Row', 'write_manifest', 'read_manifest',
            'check_archive', 'work_off']
 
-# %% ../nbs/81_archive.ipynb #c5dee2fe
+# %% ../nbs/81_archive.ipynb #81e9fc55
 import csv, os, time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,7 +20,7 @@ from .files import InputError, atomic_path, list_files
 from .flow import is_flow
 from .video import IMAGE_ENDINGS
 
-# %% ../nbs/81_archive.ipynb #fa1bb562
+# %% ../nbs/81_archive.ipynb #d3899e32
 MOVIES = {'.mp4', '.m4v', '.mov', '.mkv', '.avi', '.webm', '.mpg', '.mpeg', '.mts', '.m2ts', '.wmv', '.flv',
           '.3gp', '.ogv', '.gif'}
 
@@ -28,8 +29,10 @@ def _is_video(path): # a file, a folder of frames or of flow
     return path.is_dir() and bool(list_files(path, IMAGE_ENDINGS) or is_flow(path))
 
 def _in_list(path): # a text file
-    try: lines = [line.strip() for line in path.read_text(encoding='utf8').splitlines()]
+    try: lines = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines()]
     except UnicodeDecodeError as e: raise InputError(path, 'a list of paths in UTF-8', str(e)) from e
+    for n, line in enumerate(lines, 1):
+        if '\0' in line: raise InputError(f'{path}, line {n}', 'a path', 'a NUL character')
     return [path.parent/line for line in lines if line and not line.startswith('#')]
 
 def is_archive(inputs) -> bool: # paths, as a user gives them
@@ -47,9 +50,10 @@ def find_videos(inputs # paths of videos, folders of videos, lists
         if path.is_file() and is_archive([path]): found += _in_list(path)
         elif is_archive([path]): found += [p for p in path.iterdir() if _is_video(p)]
         else: found.append(path)
+    if not found: raise InputError(', '.join(map(str, inputs)), 'paths of videos', 'none')
     return os_sorted(set(found))
 
-# %% ../nbs/81_archive.ipynb #d0b6a410
+# %% ../nbs/81_archive.ipynb #3e065bf0
 def name_videos(videos # paths
                ) -> dict: # name within the archive's folder -> path
     'Names for the results, all different.'
@@ -58,8 +62,9 @@ def name_videos(videos # paths
     plain = {v: str(p.relative_to(base)) for v, p in whole.items()}
     short = {v: name.removesuffix(Path(name).suffix) if whole[v].suffix.lower() in MOVIES else name
              for v, name in plain.items()}
-    names = list(short.values())
-    return {short[v] if names.count(short[v]) == 1 else plain[v]: v for v in videos}
+    count = Counter(short.values())
+    taken = {'manifest.csv', *plain.values(), *(str(p) for name in short.values() for p in Path(name).parents)}
+    return {short[v] if count[short[v]] == 1 and short[v] not in taken else plain[v]: v for v in videos}
 
 # %% ../nbs/81_archive.ipynb #f460b49a
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def read_manifest(path) -> list: # of `Row`
         return [Row(r['video'], r['state'], int(r['frames']), float(r['seconds']), r['error'])
                 for r in csv.DictReader(f)]
 
-# %% ../nbs/81_archive.ipynb #7e2a34b2
+# %% ../nbs/81_archive.ipynb #aac5cc7a
 def check_archive(out): # folder
     'An `InputError` if an archive must not be written there.'
     out = Path(out)
@@ -130,7 +135,8 @@ def _attempt(segment, video, folder): # -> what a row says
     start = time.perf_counter()
     try: done = dict(state='done', frames=segment(video, folder).flows, error='')
     except Exception as e: # one line: whatever it is, the other videos go on
-        done = dict(state='failed', error=' '.join(f'{type(e).__name__}: {e}'.split()))
+        kind = '' if isinstance(e, InputError) else f'{type(e).__name__}: '
+        done = dict(state='failed', error=' '.join(f'{kind}{e}'.split()))
     return done | dict(seconds=round(time.perf_counter() - start, 1))
 
 def work_off(videos:dict, # name -> path
@@ -141,8 +147,9 @@ def work_off(videos:dict, # name -> path
     'Segments the videos, each into a folder of its own; finished ones are left as they are.'
     out, names = Path(out), shard(list(videos))
     check_archive(out)
-    path, before = out/shard.manifest, {r.video: r for r in read_manifest(out/shard.manifest)}
-    rows = [before.get(str(videos[n]), Row(str(videos[n]))) for n in names]
+    path = out/shard.manifest
+    before = {os.path.abspath(r.video): r for r in read_manifest(path)}
+    rows = [before.get(os.path.abspath(videos[n]), Row(str(videos[n]))) for n in names]
     write_manifest(path, rows)
     for name, row in zip(names, tqdm(rows, desc='videos', disable=not progress)):
         if row.state == 'done' and (out/name/'segments.json').exists(): continue

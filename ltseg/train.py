@@ -131,11 +131,12 @@ def _check(s):
         if n not in (0, s.length):
             raise InputError(name, f'{s.length} requests, the length of the volumes', str(n))
 
-# %% ../nbs/70_train.ipynb #43c4e5c0
+# %% ../nbs/70_train.ipynb #b3ded9e1
 def _split(dataset, val, gap=0): # the last `val` items (at most a fifth) are for validation
     n = min(val, len(dataset)//5)
     if not n:
-        raise InputError('training data', 'five volumes or windows in each source', str(len(dataset)))
+        raise InputError('training data', 'five volumes or windows of --length flows in each source (give '
+                         'more or longer videos, or a smaller --length)', str(len(dataset)))
     cut = len(dataset) - n
     return Subset(dataset, range(max(1, cut - gap))), Subset(dataset, range(cut, len(dataset)))
 
