@@ -58,7 +58,7 @@ def _dashed(words): # long options with `-`, whichever of `-` and `_` they were 
     names = (w.partition('=') if w.startswith('--') else ('', '', w) for w in words)
     return [name.replace('_', '-') + eq + value for name, eq, value in names]
 
-# %% ../nbs/90_cli.ipynb #b112db3e
+# %% ../nbs/90_cli.ipynb #7524c21d
 _FLOWS, _METHODS, _NETWORKS, _RECIPES = (
     ('dis', 'dis-fast', 'dis-fine', 'deepflow', 'raft'), ('network', 'em'), ('lean', 'ltms'),
     ('synthetic', 'ltms'))
@@ -104,7 +104,7 @@ def _add_segment_options(p):
                    help='of the network: a name, or a .safetensors or .ckpt file')
     p.add_argument('--flow', choices=_FLOWS, default='dis',
                    help='flow estimator for frames; dis-fine is better and takes 2.5 times as '
-                        'long, deepflow is as good as that and takes ten times as long again, '
+                        'long, deepflow is nearly as good and takes ten times as long again, '
                         'raft needs torchvision')
     p.add_argument('--flow-weights', metavar='FILE',
                    help="weights for --flow raft; default: torchvision's download")
@@ -117,7 +117,7 @@ def _add_segment_options(p):
                    help='for the network, such as cpu or cuda; default: a GPU if there is one')
     _extra_options(p)
 
-# %% ../nbs/90_cli.ipynb #fc23d35f
+# %% ../nbs/90_cli.ipynb #13e77b1c
 def _stream_options(p): # of a video of any length
     p.add_argument('--bad-flow', choices=('error', 'zero'), default='error',
                    help='what to do with NaN and Inf in flow')
@@ -132,10 +132,10 @@ def _stream_options(p): # of a video of any length
     p.add_argument('--resume', action='store_true',
                    help='go on with an unfinished result in OUT; a finished one is left as it is')
     p.add_argument('--overwrite', action='store_true', help='replace an earlier result in OUT')
-    p.add_argument('--shard', metavar='I/N', help='of an archive every N-th video from the I-th on; '
+    p.add_argument('--shard', metavar='I/N', help='of many videos every N-th from the I-th on; '
                    'default: what SLURM says in a job array, else all')
 
-# %% ../nbs/90_cli.ipynb #63d93130
+# %% ../nbs/90_cli.ipynb #2784b5d6
 def build_parser() -> argparse.ArgumentParser:
     'The parser of `ltseg`: a sub-parser for each word.'
     parser = _Parser(prog='ltseg',
@@ -147,10 +147,10 @@ def build_parser() -> argparse.ArgumentParser:
                          'overlay.mp4, contact_sheet.png, segments.json and settings.json.')
     p.add_argument('inputs', nargs='+', metavar='INPUT', help='video file, folder of frames, folder '
                    'of flow files, .npy/.npz flow volume, camera such as /dev/video0, or - for a '
-                   'video on standard input; of an archive several of them, a folder of videos, or a '
-                   '.txt file with a path a line')
-    p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results; of an '
-                   'archive for a folder a video and manifest.csv, and what is done is left as it is')
+                   'video on standard input; for many videos: several of these, a folder of videos, '
+                   'or a .txt file with one path per line')
+    p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results; '
+                   'for many videos: one folder for each, and manifest.csv; finished ones are skipped')
     _add_segment_options(p)
     _stream_options(p)
     p.set_defaults(run=_segment, parser=p)
@@ -509,12 +509,13 @@ def _segment_all(args): # -> summary, exit status
     summary = f'{len(rows) - len(failed)} videos done, {len(failed)} failed → {Path(args.out)/shard.manifest}'
     return '\n'.join([*told, summary]), int(bool(failed))
 
-# %% ../nbs/90_cli.ipynb #a09c4c8a
+# %% ../nbs/90_cli.ipynb #99287b73
 def _demo(args):
     check_folder(args.out, 'segments.json', overwrite=True)
     import tempfile
-    from ltseg.evaluation import match_segments
+    from ltseg.evaluation import davis_j, match_segments
     from ltseg.inference import segment
+    from ltseg.selection import select
     from ltseg.synthetic import demo_scene
     from ltseg.video import write_video
     scene = demo_scene()
@@ -523,12 +524,15 @@ def _demo(args):
         write_video(clip, scene.frames, fps=12)
         result = segment(clip, **_segment_arguments(args), progress=sys.stderr.isatty())
         out = result.save(args.out, overwrite=True, progress=sys.stderr.isatty())
-        found = match_segments(result.labels, scene.labels[:-1]) # may need the clip, to refine
+        labels = result.labels # may need the clip, to refine
+    truth = scene.labels[:-1]
+    moving = davis_j(select('exceptbiggest', labels), truth > 0).mean()
     each = ', '.join(f'{"background" if k == 0 else f"object {k}"} {iou:.2f}'
-                     for k, (_, iou) in found.items())
-    mean = sum(iou for _, iou in found.values()) / len(found)
+                     for k, (_, iou) in match_segments(labels, truth).items())
     summary = _summary(len(result.present), len(result.source.names), result.seconds, out)
-    return f'{summary}\nIoU with the truth: {each}; mean {mean:.2f}'
+    return (f'{summary}\nAll that moves: J {moving:.2f} with the truth. One by one, IoU: {each} '
+            f'(0.00: shares a segment with another one).\n'
+            f'Look at {out/"overlay.mp4"}, or make a page to scrub through: ltseg report {out}')
 
 # %% ../nbs/90_cli.ipynb #a0520001
 def _report(args):
