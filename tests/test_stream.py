@@ -77,7 +77,8 @@ def test_sources_agree(scene, clip, tmp_path):
         for source in (file, iter(frames)):
             found = [p.labels for p in stream(source, window=10, overlap=4)]
             assert len(found) == len(expected) and all(torch.equal(a, b) for a, b in zip(found, expected))
-    assert run('segment', clip, '-o', tmp_path/'FILE', *SMALL) == 0
+    process = command('segment', clip, '-o', tmp_path/'FILE', *SMALL) # a process, too: other tests may have changed the threads of this one
+    assert process.wait(300) == 0
     with open(clip, 'rb') as file: process = command('segment', '-', '-o', tmp_path/'PIPE', *SMALL, stdin=file)
     assert process.wait(300) == 0
     a, b = tree(tmp_path/'FILE'), tree(tmp_path/'PIPE')
