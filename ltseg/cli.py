@@ -95,9 +95,10 @@ def _extra_options(p): # what costs time
                    help='edges of the segments: those of the flow, of the frames, or both; '
                         'default: as the network draws them')
 
-def _add_segment_options(p):
-    p.add_argument('-K', type=_segments, default=4, metavar='N',
-                   help='segments at most; auto: as many as there are motions')
+def _add_segment_options(p, K): # K: the default
+    p.add_argument('-K', type=_segments, default=K, metavar='N',
+                   help='segments at most; auto: as many as there are motions; '
+                        f'default: {K}')
     p.add_argument('--method', choices=_METHODS, default='network',
                    help='network, or classical EM without weights')
     p.add_argument('--weights', default='default',
@@ -151,16 +152,16 @@ def build_parser() -> argparse.ArgumentParser:
                    'or a .txt file with one path per line')
     p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results; '
                    'for many videos: one folder for each, and manifest.csv; finished ones are skipped')
-    _add_segment_options(p)
+    _add_segment_options(p, 4)
     _stream_options(p)
     p.set_defaults(run=_segment, parser=p)
 
     p = words.add_parser('demo', help='render a clip, segment it, compare with the truth',
-                         description='Render a short clip of three moving things, estimate its '
+                         description='Render a short clip of three moving objects, estimate its '
                          'flow, segment it, and print the IoU with the truth.')
     p.add_argument('-o', '--out', default='ltseg-demo', metavar='OUT',
                    help='folder for the results, replaced if it is an earlier one')
-    _add_segment_options(p)
+    _add_segment_options(p, 'auto')
     p.set_defaults(run=_demo, parser=p)
 
     for add in (_add_report, _add_split, _add_flow, _add_train, _add_predict, _add_evaluate,
@@ -527,12 +528,12 @@ def _demo(args):
         labels = result.labels # may need the clip, to refine
     truth = scene.labels[:-1]
     moving = davis_j(select('exceptbiggest', labels), truth > 0).mean()
-    each = ', '.join(f'{"background" if k == 0 else f"object {k}"} {iou:.2f}'
-                     for k, (_, iou) in match_segments(labels, truth).items())
+    each = ' · '.join(f'{f"object {k}" if k else "background"} {iou:.2f}'
+                      for k, (_, iou) in match_segments(labels, truth).items())
     summary = _summary(len(result.present), len(result.source.names), result.seconds, out)
-    return (f'{summary}\nAll that moves: J {moving:.2f} with the truth. One by one, IoU: {each} '
-            f'(0.00: shares a segment with another one).\n'
-            f'Look at {out/"overlay.mp4"}, or make a page to scrub through: ltseg report {out}')
+    return (f'{summary}\nOverlap with the truth (1.00 is perfect; 0.00: the object has no segment of its own)\n'
+            f'  all that moves {moving:.2f}\n  {each}\n'
+            f'Look at {out/"overlay.mp4"}, or make a page to explore: ltseg report {out}')
 
 # %% ../nbs/90_cli.ipynb #a0520001
 def _report(args):

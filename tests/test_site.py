@@ -127,6 +127,21 @@ def test_every_figure_has_a_text(page):
     assert not wrong, f'{name(page)}: no `#| fig-alt: "…"` in the cells that begin with\n' + '\n'.join(wrong)
 
 
+def shows_something(outputs: list) -> bool:
+    "Is there a picture or a video among them? Tables of pandas are none."
+    data = [o.get('data', {}) for o in outputs]
+    return any(k.startswith('image/') for d in data for k in d) or any('<video' in ''.join(d.get('text/html', '')) for d in data)
+
+
+@pytest.mark.parametrize('page', PAGES, ids=name)
+def test_every_figure_has_a_caption(page):
+    "What a reader sees next behind a cell with a figure is prose that begins with *the caption, in italics*."
+    shown = cells(page)
+    wrong = [source[:60] for (_, source, outputs), (kind, text, _) in zip(shown, [*shown[1:], ('', '', [])])
+             if shows_something(outputs) and not (kind == 'markdown' and re.match(r'\*[^*\s]', text))]
+    assert not wrong, f'{name(page)}: no caption behind the cells that begin with\n' + '\n'.join(wrong)
+
+
 def test_nothing_comes_from_another_host():
     files = [NBS/'styles.css', NBS/'scroll.html', *NBS.glob('*.scss')]
     texts = {name(p): prose(p) + html_outputs(p) for p in PAGES} | {name(p): p.read_text(encoding='utf8') for p in files}
