@@ -18,7 +18,9 @@ from nbdev.serve import proc_nbs
 
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
 OPTION = re.compile(r'^#\| *([\w-]+): *(.*)$\n?', re.MULTILINE)
-PANDOC = ['pandoc', '-f', 'markdown-implicit_figures+lists_without_preceding_blankline', '-t', 'html', '--mathml', '--section-divs',
+CAPTION = re.compile(r'\*(?![\s*])(.+?)(?<!\s)\*(?!\*)\s*', re.DOTALL)  # prose in italics that begins what stands behind a picture
+PICTURE = re.compile(r'^!\[([^\]]+)\]\(([^)\s]+)\)\n\s*' + CAPTION.pattern, re.MULTILINE | re.DOTALL)
+PANDOC = ['pandoc', '-f', 'markdown+lists_without_preceding_blankline', '-t', 'html', '--mathml', '--section-divs',
           '--highlight-style', 'monochrome', '--toc', '--toc-depth', '3', '-s', '--template']
 TEMPLATE = '''<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -49,19 +51,37 @@ def offline(nb: dict, host: str, up: str) -> dict:
     return nb
 
 
+def quoted(text: str) -> str: return json.dumps(' '.join(text.split()), ensure_ascii=False)
+
+
+def captioned(nb: dict) -> dict:
+    """A notebook whose captions are real ones. In Jupyter a caption is the prose in italics behind a figure; here it becomes Quarto's `fig-cap`,
+    if the figure is one (a cell with several keeps it as prose), and in Markdown the caption of the picture, whose text becomes `fig-alt`."""
+    for cell, after in zip(nb['cells'], nb['cells'][1:]):
+        pictures = [o for o in cell.get('outputs', []) if IMAGES.keys() & o.get('data', {}).keys()]
+        found = CAPTION.match(''.join(after['source'])) if len(pictures) == 1 and after['cell_type'] == 'markdown' else None
+        if not found: continue
+        cell['source'] = f'#| fig-cap: {quoted(found[1])}\n' + ''.join(cell['source'])
+        after['source'] = ''.join(after['source'])[found.end():]
+    for cell in nb['cells']:
+        if cell['cell_type'] == 'markdown':
+            cell['source'] = PICTURE.sub(lambda m: f'![{" ".join(m[3].split())}]({m[2]}){{fig-alt={quoted(m[1])}}}\n\n', ''.join(cell['source']))
+    return nb
+
+
 def rules(scss: Path) -> str:
     "The plain rules of a theme: its colours as CSS variables."
     return scss.read_text(encoding='utf8').split('scss:rules --*/')[1]
 
 
-def output_markdown(output: dict, alt: str, stem: Path) -> str:
+def output_markdown(output: dict, alt: str, caption: str, stem: Path) -> str:
     "What a cell put out; a picture becomes a file that begins with `stem`."
     if 'text' in output: return '```\n' + ''.join(output['text']).rstrip() + '\n```'
     data = {k: ''.join(v) for k, v in output['data'].items()}
     for kind in IMAGES.keys() & data.keys():
         path = stem.with_name(f'{stem.name}.{IMAGES[kind]}')
         path.write_bytes(data[kind].encode() if kind.endswith('xml') else base64.b64decode(data[kind]))
-        return f'![{alt}]({path.name})'
+        return f'![{caption}]({path.name}){{fig-alt={quoted(alt)}}}'
     return data.get('text/markdown') or '```\n' + data.get('text/plain', '') + '\n```'
 
 
@@ -69,13 +89,14 @@ def cell_markdown(n: int, cell: dict, page: Path) -> str:
     "Cell `n` of a processed notebook that becomes `page`, as Markdown."
     source = ''.join(cell['source'])
     if cell['cell_type'] != 'code': return source
-    options = dict(OPTION.findall(source))
-    shown = options.get('echo') != 'false' and options.get('include') != 'false'
-    alt = options.get('fig-alt', '').strip('"\'')
-    outputs = [output_markdown(o, alt, page.with_name(f'{page.stem}-{n}-{m}')) for m, o in enumerate(cell['outputs'])
+    options = {name: yaml.safe_load(value) for name, value in OPTION.findall(source)}
+    shown = options.get('echo', True) and options.get('include', True)
+    alt, caption = options.get('fig-alt', ''), options.get('fig-cap', '')
+    outputs = [output_markdown(o, alt, caption, page.with_name(f'{page.stem}-{n}-{m}')) for m, o in enumerate(cell['outputs'])
                if o.get('data') or o.get('text')]
     code = f'```python\n{OPTION.sub("", source).strip()}\n```' if shown else ''
-    found = '\n\n'.join(outputs) if options.get('output') != 'false' else ''
+    if code and options.get('code-fold') is True: code = f'<details class="code-fold"><summary>Code</summary>\n\n{code}\n\n</details>'
+    found = '\n\n'.join(outputs) if options.get('output', True) else ''
     return f'::: cell\n{code}\n\n' + (f'::: cell-output\n{found}\n:::\n' if found else '') + ':::\n'
 
 
@@ -125,7 +146,8 @@ def preview(proc: Path, docs: Path):
                      steps=''.join(link(p, f'{arrow} {heads[p]["title"]}') for near, arrow in [(order[:n][-1:], '←'), (order[n+1:n+2], '→')]
                                    for p in near))
         command = [*PANDOC, template, '-o', out, *(f'-V{k}={v}' for k, v in variables.items()), '--metadata', 'title= ']
-        subprocess.run(command, input=linked('\n\n'.join(body), page, heads), text=True, check=True)
+        text = linked('\n\n'.join(body), page, heads).replace('{fig-alt=', '{alt=')
+        subprocess.run(command, input=text, text=True, check=True)
     shutil.copytree(proc/'images', docs/'images', dirs_exist_ok=True)
 
 
@@ -134,7 +156,7 @@ def main():
     proc, docs = proc_nbs(n_workers=0), cfg.doc_path
     for path in proc.rglob('*.ipynb'):
         nb, up = json.loads(path.read_text(encoding='utf8')), '../'*len(path.relative_to(proc).parents[1:])
-        path.write_text(json.dumps(offline(nb, cfg.doc_host + cfg.doc_baseurl, up)), encoding='utf8')
+        path.write_text(json.dumps(captioned(offline(nb, cfg.doc_host + cfg.doc_baseurl, up))), encoding='utf8')
     shutil.rmtree(docs, ignore_errors=True)
     if shutil.which('quarto'):
         subprocess.run(['quarto', 'render', '--no-cache'], cwd=proc, check=True)

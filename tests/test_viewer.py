@@ -4,9 +4,7 @@ works by keyboard and by touch, at 390 and at 1440 pixels, and asks nobody for a
 Needs Chromium (or Chrome) with its driver, and Selenium; skipped where they are absent. Screenshots go to `artifacts/`.
 """
 import json
-import os
 import re
-import shutil
 import time
 from dataclasses import dataclass
 from itertools import product
@@ -17,25 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from browser import ARTIFACTS, NARROW, WIDE, console, emulate, needs_axe, requests, start, violations
 from ltseg.plots import write_palette_png
 from ltseg.report import write_report
 from ltseg.video import write_video
+from selenium.webdriver import ActionChains, Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
-ROOT = Path(__file__).resolve().parent.parent
-ARTIFACTS = ROOT/'artifacts'
-AXE = Path(os.environ.get('AXE_CORE', ARTIFACTS/'npm'/'node_modules'/'axe-core'/'axe.min.js'))
-CHROMIUM = next(filter(None, map(shutil.which, ['chromium', 'chromium-browser', 'google-chrome', 'chrome'])), None)
-DRIVER = shutil.which('chromedriver')
-if not (CHROMIUM and DRIVER):
-    pytest.skip('no Chromium with chromedriver here (Debian: chromium, chromium-driver)', allow_module_level=True)
-webdriver = pytest.importorskip('selenium.webdriver', reason='no Selenium here: pip install selenium')
-from selenium.common.exceptions import WebDriverException  # noqa: E402: after the check that it is there
-from selenium.webdriver import ActionChains, Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
-
-FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-         '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', '--hide-scrollbars']
-WIDE, NARROW = (1440, 900), (390, 844)
 T, SIZE = 12, (91, 161)  # odd on purpose
 NASTY = '</script><img src=x onerror="document.title=\'broken\'"><b id=injected>&amp;{{data}}'
 
@@ -93,12 +79,7 @@ def result(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def chromium(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in [*FLAGS, f'--user-data-dir={tmp_path_factory.mktemp("profile")}']: options.add_argument(flag)
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
-    try: browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    except WebDriverException as e: pytest.skip(f'Chromium does not start here: {e.msg}')
+    browser = start(tmp_path_factory.mktemp('profile'))
     yield browser
     browser.quit()
 
@@ -152,15 +133,8 @@ class Viewer:
 
     def complaints(self):
         "What the console says, and what was asked of any network."
-        logs = [f'console: {entry["message"]}' for entry in self.browser.get_log('browser')
-                if entry.get('source') != 'rendering']  # advice on speed, for what only the tests do
-        for entry in self.browser.get_log('performance'):
-            message = json.loads(entry['message'])['message']
-            if message['method'] in ('Network.requestWillBeSent', 'Network.webSocketCreated'):
-                url = message['params'].get('request', message['params']).get('url', '')
-                if not url.startswith(('file://', 'data:', 'blob:', 'chrome:', 'about:')): logs.append(f'network: {url[:200]}')
-                if url.startswith('file://') and not url.endswith('.html'): logs.append(f'file: {url[:200]}')
-        return logs
+        asked = [url for url in requests(self.browser) if not (url.startswith('file://') and url.endswith('.html'))] # itself
+        return [f'console: {said}' for said in console(self.browser)] + [f'request: {url}' for url in asked]
 
 
 @pytest.fixture(params=[WIDE, NARROW], ids=['1440', '390'])
@@ -174,11 +148,8 @@ def wide(chromium): yield from prepared(chromium, WIDE)
 
 
 def prepared(chromium, size, dark=False):
-    chromium.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', dict(width=size[0], height=size[1], deviceScaleFactor=1, mobile=size == NARROW))
-    chromium.execute_cdp_cmd('Emulation.setEmulatedMedia', dict(features=[dict(name='prefers-color-scheme', value='dark' if dark else 'light')]))
-    chromium.get('about:blank')
+    emulate(chromium, size, dark)
     viewer = Viewer(chromium, size)
-    viewer.complaints()  # those of earlier pages
     yield viewer
     assert viewer.complaints() == []
 
@@ -416,14 +387,11 @@ def test_screenshots(chromium, result, size, dark):
         assert viewer.js('getComputedStyle(document.body).backgroundColor') == 'rgb(250, 250, 248)'
 
 
-@pytest.mark.skipif(not AXE.is_file(), reason=f'no axe-core here: npm install --prefix {ARTIFACTS/"npm"} axe-core')
+@needs_axe
 @pytest.mark.parametrize(('size', 'dark'), list(product([WIDE, NARROW], [False, True])), ids=['1440-light', '1440-dark', '390-light', '390-dark'])
 def test_accessible(chromium, result, size, dark):
     for viewer in prepared(chromium, size, dark):
         viewer.open(result/'report.html')
         viewer.point(30, 28)
         viewer.js('document.querySelectorAll("details").forEach(d => d.open = true)')
-        viewer.browser.execute_script(AXE.read_text(encoding='utf8'))
-        found = viewer.browser.execute_async_script('axe.run().then(arguments[0])')
-        assert len(found['passes']) > 15
-        assert [(v['id'], v['impact'], [n['html'][:100] for n in v['nodes']][:3]) for v in found['violations']] == []
+        assert violations(viewer.browser) == []
