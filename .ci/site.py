@@ -33,7 +33,8 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; } :not(pre) > code { backg
 .sourceCode { background: var(--shade); padding: .3rem .5rem; } .sourceCode .sourceCode { padding: 0; margin: 0; }
 pre > code.sourceCode { white-space: pre-wrap; }
 .page { display: grid; grid-template-columns: 15rem minmax(0, 50rem) 13rem; gap: 2.5rem; padding: 1rem 1.5rem; }
-.page > nav { font-size: .88rem; } nav ul { padding-left: .9rem; list-style: none; } nav b { color: var(--quiet); }
+.page > nav { font-size: .88rem; } .page > nav a { text-decoration: none; } nav a:hover { text-decoration: underline; }
+a[aria-current] { color: var(--ink); font-weight: 600; } figure { margin: 1rem 0; } nav ul { padding-left: .9rem; list-style: none; } nav b { color: var(--quiet); }
 .navbar, .nav-footer { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; padding: .7rem 1.5rem; }
 @media (max-width: 900px) { .page { display: block; } .page > nav { display: none; } }
 </style></head><body><header class="navbar">$menu$</header><div class="page"><nav aria-label="pages">$pages$</nav>
@@ -135,7 +136,9 @@ def preview(proc: Path, docs: Path):
     template = proc/'preview.html'
     template.write_text(re.sub('|'.join(parts), lambda m: parts[m[0]], TEMPLATE), encoding='utf8')
     for n, page in enumerate(order):
-        def link(to, text): return f'<a href="{os.path.relpath(heads[to]["file"], Path(page).parent)}">{escape(text)}</a>'
+        def link(to, text):
+            here = ' aria-current="page"' if to == page else ''
+            return f'<a href="{os.path.relpath(heads[to]["file"], Path(page).parent)}"{here}>{escape(text)}</a>'
         def entry(depth, title, to): return link(to, title or heads[to]['title']) if to else f'<b>{escape(title)}</b>'
         head, out = heads[page], docs/heads[page]['file']
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -69,7 +69,7 @@ class Partition:
     'Segments that can be merged two by two; each is the tuple of the masks that it is made of.'
     def __init__(self, masks:Tensor, # (K,T,H,W) probabilities
                  flow:Tensor, # (2,T,H,W), pixels
-                 model:MotionModel,
+                 model:MotionModel, # motion of a segment
                  origin=None # of each mask what it was cut from; None: each is one of its own
                 ):
         self.model, self.flow = model, _thin(flow)
@@ -81,21 +81,21 @@ class Partition:
         self.own = {s: self.loss(s, self.residual(p)) for s, p in self.pixels.items()}
         self.strains = {pair: self.strain(*pair) for pair in combinations(self.pixels, 2)}
 
-    def residual(self, pixels) -> Tensor: # (T,h,w) of 0 and 1 -> (T,h,w)
+    def residual(self, pixels) -> Tensor: # (T,h,w) of 0 and 1 -> (T,h,w), pixels of flow
         'The distance of the flow to the motion that fits these pixels best.'
         theta = self.model.fit(self.flow, pixels[None], rounds=ROUNDS)
         return self.model.residuals(self.flow, theta)[0]
 
-    def loss(self, s, residual) -> float:
+    def loss(self, s, residual) -> float: # a segment, and what `residual` says of a motion
         'Mean residual of a segment, plus the floor.'
         return ((self.pixels[s]*residual).sum()/self.pixels[s].sum()).item() + self.floor
 
-    def strangers(self, a, b) -> bool:
+    def strangers(self, a, b) -> bool: # two segments
         'Are two segments never seen together, and never were one?'
         seen = [self.pixels[s].flatten(1).any(1) for s in (a, b)]
         return not (seen[0] & seen[1]).any() and not {self.origin[k] for k in a} & {self.origin[k] for k in b}
 
-    def strain(self, a, b) -> float:
+    def strain(self, a, b) -> float: # two segments; from about 0, no unit
         'Relative loss of the one that suffers more if the two are merged; infinite for strangers.'
         if self.strangers(a, b): return float('inf')
         residual = self.residual(self.pixels[a] + self.pixels[b])
@@ -103,7 +103,7 @@ class Partition:
 
 # %% ../nbs/76_merge.ipynb #3a9149e8
 @patch
-def join(self:Partition, a, b):
+def join(self:Partition, a, b): # two segments
     'Makes one segment of two.'
     new = a + b
     self.pixels[new] = self.pixels.pop(a) + self.pixels.pop(b)
@@ -121,8 +121,8 @@ def mergers(parts:Partition) -> Iterator: # of (strain, a, b), each before it is
 # %% ../nbs/76_merge.ipynb #2f8797c4
 @dataclass(frozen=True)
 class Merge:
-    'Cuts segments apart and merges those that one motion explains; calling it does so.'
-    model: MotionModel = field(default_factory=MotionModel)
+    'Cuts segments apart and merges those that one motion explains; `InputError` for a negative tolerance.'
+    model: MotionModel = field(default_factory=MotionModel) # motion of a segment
     tolerance: float = .2 # largest strain
     most: int = 8 # segments to begin with
     least: float = LEAST # share of a segment below which a tube is a crumb; 1: nothing is cut
