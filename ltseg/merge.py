@@ -50,10 +50,10 @@ def cut_apart(masks:Tensor, # (K,T,H,W), sum to 1 over K
              ) -> tuple[Tensor, list]: # (n,T,H,W), n ≥ K; of each the segment that it comes from
     'A mask for every tube of every segment but the biggest.'
     labels = masks.max(0).indices.cpu().numpy() # argmax: the same, far slower
-    biggest = np.bincount(labels.ravel()).argmax()
+    areas = np.bincount(labels.ravel(), minlength=len(masks))
     pieces, origin = [], []
     for k, mask in enumerate(masks):
-        owner = tubes(labels == k, least) if k != biggest else None
+        owner = tubes(labels == k, least) if areas[k] and k != areas.argmax() else None
         n = 1 if owner is None else owner.max() + 1
         pieces += [mask] if n == 1 else [mask*torch.from_numpy(owner == i).to(mask) for i in range(n)]
         origin += [k]*n
