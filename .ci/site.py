@@ -3,6 +3,7 @@
 nbdev makes the pages (it runs imports and exported cells and writes what is known of every name), then Quarto lays them out. Where
 there is no Quarto, pandoc makes a plain preview with the site's own colours, so that the pages can be looked at.
 """
+import ast
 import base64
 import json
 import os
@@ -18,7 +19,7 @@ from nbdev.serve import proc_nbs
 
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
 OPTION = re.compile(r'^#\| *([\w-]+): *(.*)$\n?', re.MULTILINE)
-CAPTION = re.compile(r'\*(?![\s*])(.+?)(?<!\s)\*(?!\*)\s*', re.DOTALL)  # prose in italics that begins what stands behind a picture
+CAPTION = re.compile(r'\*(?![\s*])((?:`[^`]*`|\*\*.+?\*\*|[^*`])+)(?<!\s)\*(?!\*)\s*', re.DOTALL)  # prose in italics that begins what stands behind a picture
 PICTURE = re.compile(r'^!\[([^\]]+)\]\(([^)\s]+)\)\n\s*' + CAPTION.pattern, re.MULTILINE | re.DOTALL)
 PANDOC = ['pandoc', '-f', 'markdown+lists_without_preceding_blankline', '-t', 'html', '--mathml', '--section-divs',
           '--highlight-style', 'monochrome', '--toc', '--toc-depth', '3', '-s', '--template']
@@ -70,6 +71,22 @@ def captioned(nb: dict) -> dict:
     return nb
 
 
+def folded(nb: dict) -> dict:
+    "A notebook in which cells of imports are folded: who reads does not need them, who runs it does."
+    for cell in nb['cells']:
+        source = ''.join(cell['source'])
+        if cell['cell_type'] != 'code' or not (body := parsed(source)): continue
+        if all(isinstance(n, (ast.Import, ast.ImportFrom)) for n in body):
+            cell['source'] = f'#| code-fold: true\n#| code-summary: Imports\n{source}'
+    return nb
+
+
+def parsed(source: str) -> list:
+    "Its statements; none where it is no plain Python."
+    try: return ast.parse(source).body
+    except SyntaxError: return []
+
+
 def rules(scss: Path) -> str:
     "The plain rules of a theme: its colours as CSS variables."
     return scss.read_text(encoding='utf8').split('scss:rules --*/')[1]
@@ -96,7 +113,7 @@ def cell_markdown(n: int, cell: dict, page: Path) -> str:
     outputs = [output_markdown(o, alt, caption, page.with_name(f'{page.stem}-{n}-{m}')) for m, o in enumerate(cell['outputs'])
                if o.get('data') or o.get('text')]
     code = f'```python\n{OPTION.sub("", source).strip()}\n```' if shown else ''
-    if code and options.get('code-fold') is True: code = f'<details class="code-fold"><summary>Code</summary>\n\n{code}\n\n</details>'
+    if code and options.get('code-fold') is True: code = f'<details class="code-fold"><summary>{options.get("code-summary", "Code")}</summary>\n\n{code}\n\n</details>'
     found = '\n\n'.join(outputs) if options.get('output', True) else ''
     return f'::: cell\n{code}\n\n' + (f'::: cell-output\n{found}\n:::\n' if found else '') + ':::\n'
 
@@ -159,7 +176,7 @@ def main():
     proc, docs = proc_nbs(n_workers=0), cfg.doc_path
     for path in proc.rglob('*.ipynb'):
         nb, up = json.loads(path.read_text(encoding='utf8')), '../'*len(path.relative_to(proc).parents[1:])
-        path.write_text(json.dumps(captioned(offline(nb, cfg.doc_host + cfg.doc_baseurl, up))), encoding='utf8')
+        path.write_text(json.dumps(folded(captioned(offline(nb, cfg.doc_host + cfg.doc_baseurl, up)))), encoding='utf8')
     shutil.rmtree(docs, ignore_errors=True)
     if shutil.which('quarto'):
         subprocess.run(['quarto', 'render', '--no-cache'], cwd=proc, check=True)

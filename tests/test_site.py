@@ -3,6 +3,7 @@
 Most is read off the notebooks, so it needs no Quarto; the last tests look at the built pages in `_docs`, where `.ci/site.py` has made them.
 """
 import ast
+import importlib.util
 import json
 import os
 import re
@@ -183,6 +184,38 @@ def test_one_version():
     assert f'__version__ = "{version}"' in (ROOT/'ltseg'/'__init__.py').read_text(encoding='utf8')
     assert yaml.safe_load((ROOT/'CITATION.cff').read_text(encoding='utf8'))['version'] == version
     assert version in (ROOT/'CHANGELOG.md').read_text(encoding='utf8')
+
+
+@pytest.fixture(scope='module')
+def builder():
+    spec = importlib.util.spec_from_file_location('site_builder', ROOT/'.ci'/'site.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def notebook(*sources) -> dict:
+    "Code cells with a picture each, but for those that begin with `# `, `*` or `!`, which are Markdown."
+    picture = dict(output_type='display_data', data={'image/png': 'AAAA'}, metadata={})
+    return dict(cells=[dict(cell_type='markdown', source=s) if s[:1] in '#*!' and not s.startswith('#|')
+                       else dict(cell_type='code', source=s, outputs=[picture]*s.count('plot')) for s in sources])
+
+
+def test_captions_of_the_site(builder):
+    "What is a caption in Jupyter, prose in italics behind a figure, is one on the page, and nothing else is."
+    sources = ['#| fig-alt: "a curve"\nplot()', '*It says "up",\nwith `K` and **much**.* Then it goes on.', 'plot(); plot()', '*Two at once.*', 'print()', '*No figure.*',
+               '![What is seen](a.png)\n\n*Why it\nmatters.*\n\nMore.']
+    found = [c['source'] for c in builder.captioned(notebook(*sources))['cells']]
+    options, code = found[0].split('\n', 1)
+    assert yaml.safe_load(options.removeprefix('#| ')) == {'fig-cap': 'It says "up", with `K` and **much**.'} and code == sources[0]
+    assert found[1] == 'Then it goes on.' and found[2:6] == sources[2:6]
+    assert found[6] == '![Why it matters.](a.png){fig-alt="What is seen"}\n\nMore.'
+
+
+def test_imports_are_folded(builder):
+    sources = ['import os\nfrom a import (b,\n  c)', 'import os\nprint(1)', '%matplotlib inline', 'x = 1']
+    found = [c['source'] for c in builder.folded(notebook(*sources))['cells']]
+    assert found == ['#| code-fold: true\n#| code-summary: Imports\n' + sources[0], *sources[1:]]
 
 
 class Page(HTMLParser):
