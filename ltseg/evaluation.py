@@ -39,18 +39,21 @@ def _columns(rows, n): return np.array(rows, int).reshape(-1, n).T # N rows -> n
 
 # %% ../nbs/65_evaluation.ipynb #3ada47b7
 def davis_j(segmentation:Iterable, # frames (H, W) or a volume (N, H, W), boolean
-            annotation:Iterable # as many
+            annotation:Iterable # as many frames, of the same size
            )->np.ndarray: # (N,) in [0, 1]
-    'Intersection over union of each frame; 1 where both are empty.'
+    'Intersection over union of each frame; 1 where both are empty. Misfits are an `InputError`.'
     pairs = _mask_pairs(segmentation, annotation, 'davis_j')
     return score_areas(list(starmap(count_areas, pairs)))
 
-def count_areas(s, a)->tuple: # (H, W) boolean each -> two integers
-    'What J needs to know of a frame: pixels of intersection and union.'
+def count_areas(s, # (H, W) boolean: segmentation
+                a # (H, W) boolean: annotation
+               )->tuple: # two integers, pixels
+    'What J needs to know of a frame: the sizes of intersection and union.'
     return np.count_nonzero(s & a), np.count_nonzero(s | a)
 
-def score_areas(counts)->np.ndarray: # of `count_areas`, N frames -> (N,)
-    'J of frames.'
+def score_areas(counts # N results of `count_areas`
+               )->np.ndarray: # (N,) in [0, 1]
+    'J of each frame, from what was counted in it.'
     return ratio(*_columns(counts, 2))
 
 # %% ../nbs/65_evaluation.ipynb #c0cbbfc8
@@ -77,31 +80,33 @@ def _thicken(edge, r): # (H, W) uint8 -> (H, W) uint8: 1 within r pixels of a 1
 
 # %% ../nbs/65_evaluation.ipynb #2941d939
 class Outline(NamedTuple):
-    'The boundary of a mask, in a window that holds all that is near it.'
+    'The boundary of a mask, in a window that holds everything near it.'
     size: int         # pixels on the boundary
-    y: int            # where the window begins
-    x: int
+    y: int            # row of the frame where the window begins
+    x: int            # column where it begins
     thin: np.ndarray  # (h, w) uint8, 1 on the boundary
     thick: np.ndarray # (h, w) uint8, 1 within the tolerance of it
 
 def outline(mask, # (H, W) boolean
-            r:int # tolerance, pixels
+            r:int # tolerance, pixels, at least 0
            )->Outline:
-    'The outline of a mask.'
+    'The boundary of a mask, and what is within `r` pixels of it.'
     mask = np.ascontiguousarray(mask).view(np.uint8)
     (x, y, w, h), margin = cv2.boundingRect(mask), r + 1 # the boundary is a pixel further out
     top, left = max(y - margin, 0), max(x - margin, 0)
     thin = boundary(mask[top:y + h + margin, left:x + w + margin])
     return Outline(cv2.countNonZero(thin), top, left, thin, _thicken(thin, r))
 
-def tolerance(shape # (H, W)
+def tolerance(shape # (H, W), pixels
              )->int: # pixels
     'How far apart boundaries may be: 0.008 of the diagonal, rounded up.'
     return math.ceil(.008*math.hypot(*shape))
 
 # %% ../nbs/65_evaluation.ipynb #d42ac36d
-def near_pixels(a:Outline, b:Outline)->tuple: # two integers
-    'How many boundary pixels of `a` are near `b`, and of `b` near `a`.'
+def near_pixels(a:Outline, # of one mask
+                b:Outline # of another one in the same frame
+               )->tuple: # two integers
+    'How many boundary pixels of `a` are near `b`, and how many of `b` near `a`.'
     (ah, aw), (bh, bw) = a.thin.shape, b.thin.shape
     top, left = max(a.y, b.y), max(a.x, b.x)
     bottom, right = min(a.y + ah, b.y + bh), min(a.x + aw, b.x + bw)
@@ -116,9 +121,9 @@ def _f(size_s, size_a, near_s, near_a): # boundary pixels, and how many are near
 
 # %% ../nbs/65_evaluation.ipynb #1711735c
 def davis_f(segmentation:Iterable, # frames (H, W) or a volume (N, H, W), boolean
-            annotation:Iterable # as many
+            annotation:Iterable # as many frames, of the same size
            )->np.ndarray: # (N,) in [0, 1]
-    'Contour accuracy of each frame: F of the boundaries, 1 where both are empty.'
+    'Contour accuracy F of each frame; 1 where both boundaries are empty.'
     pairs = _mask_pairs(segmentation, annotation, 'davis_f')
     return _f(*_columns(list(starmap(_contours, pairs)), 4))
 
@@ -127,9 +132,9 @@ def _contours(s, a): # masks of one frame -> sizes of the boundaries, pixels nea
     return s.size, a.size, *near_pixels(s, a)
 
 # %% ../nbs/65_evaluation.ipynb #fae79b12
-def read_annotations(folder # of PNGs: binary, grey or palette
+def read_annotations(folder # of PNGs of one size: binary, grey or palette
                     )->np.ndarray: # (T, H, W) boolean
-    'The masks in a folder, in natural order.'
+    'The masks in a folder, in natural order; an `InputError` if one is broken or of another size.'
     files, masks = _mask_files(folder), None
     for t, values in enumerate(_same_size(files)):
         if masks is None: masks = np.empty((len(files), *values.shape), bool)
@@ -154,9 +159,9 @@ def _same_size(files): # yields the values of each file; None for None
 
 # %% ../nbs/65_evaluation.ipynb #73a290b0
 class Annotations:
-    'The annotations of one sequence, read as they are asked for.'
+    'The annotations of one sequence, read frame by frame as they are asked for.'
 
-    def __init__(self, files): # a folder of PNGs, or a list of files; None: no annotation
+    def __init__(self, files): # a folder of PNGs, or a list of files, None if there is none
         self.files = _mask_files(files) if isinstance(files, str | Path) else list(files)
 
     def __iter__(self)->Iterator: # of (H, W) uint8: 0, objects, 255 for void; or None
@@ -170,7 +175,7 @@ class Annotations:
 
     @cached_property
     def size(self)->tuple: # (H, W)
-        'Rows and columns.'
+        'Rows and columns of the frames.'
         return read_mask(next(file for file in self.files if file is not None)).shape
 
     @cached_property
@@ -189,8 +194,8 @@ def _number_colours(values, numbers): # `numbers` grows: colour -> number
 
 # %% ../nbs/65_evaluation.ipynb #59937f0a
 class Statistics(NamedTuple):
-    'Summary of the values of frames.'
-    mean: float
+    'Summary of the values of the frames of a sequence.'
+    mean: float   # of all frames that count
     recall: float # share of values above 0.5
     decay: float  # mean of the first quarter minus mean of the last
 
@@ -209,13 +214,13 @@ FRAMES = {'inner': slice(1, -1), 'flow': slice(None, -1), 'all': slice(None)}
 
 @dataclass
 class FrameScores:
-    'J and F of a sequence; `frames` names the rule by which frames count.'
+    'J and F of the frames of a sequence.'
     J: np.ndarray # (N,), NaN where the frame does not count
-    F: np.ndarray # (N,)
-    frames: str
+    F: np.ndarray # (N,), likewise
+    frames: str   # a name in `FRAMES`: which frames count
 
     def statistics(self)->dict: # 'J' and 'F' -> Statistics
-        'Mean, recall and decay of both.'
+        'Mean, recall and decay of both, over the frames that count.'
         return {'J': statistics(self.J), 'F': statistics(self.F)}
 
 # %% ../nbs/65_evaluation.ipynb #4dd239c1
@@ -223,7 +228,8 @@ def davis16_scores(segmentation:Iterable, # (N, H, W) boolean or frames; or N-1,
                    annotation:Iterable, # (N, H, W) boolean or frames
                    frames:str='inner' # of `FRAMES`: which frames count
                   )->FrameScores:
-    'J and F of the frames of one sequence by the official protocol of DAVIS-2016.'
+    ('J and F of one sequence by the official protocol of DAVIS-2016. An `InputError` if volumes '
+     'do not fit, or if a frame that counts has no segmentation.')
     counted = choose(FRAMES, frames, 'frames')
     missing = [] # annotated frames without segmentation
     rows = list(starmap(count_masks, _with_spare(segmentation, annotation, missing)))
@@ -237,12 +243,13 @@ def davis16_scores(segmentation:Iterable, # (N, H, W) boolean or frames; or N-1,
 # %% ../nbs/65_evaluation.ipynb #06b963bd
 def count_masks(s, # (H, W) boolean: segmentation
                 a # (H, W) boolean: annotation
-               )->tuple: # of 6 integers
+               )->tuple: # 6 integers: areas for J, then boundary pixels for F
     'What J and F need to know of a frame.'
     return *count_areas(s, a), *_contours(s, a)
 
-def score_masks(counts)->tuple: # of `count_masks`, N frames -> J (N,) and F (N,)
-    'J and F of frames.'
+def score_masks(counts # N results of `count_masks`
+               )->tuple: # J (N,) and F (N,), in [0, 1]
+    'J and F of each frame, from what was counted in it.'
     both, either, *contours = _columns(counts, 6)
     return ratio(both, either), _f(*contours)
 
@@ -261,7 +268,7 @@ def _outlines(labels): # (H, W) uint8 -> outlines of 1…K
 
 def count_objects(labels, # (H, W) uint8: 0, and proposals
                   annotation # (H, W) uint8: 0, objects, 255 for void
-                 )->tuple: # of arrays: overlap (K+1, M+1), boundaries (K,) (M,), near (K, M) twice
+                 )->tuple: # overlap (K+1, M+1), boundaries (K,) and (M,), near (K, M) twice: pixels
     'What J and F of K proposals and M objects need to know of a frame.'
     known = annotation != VOID
     labels, annotation = labels*known, annotation*known
@@ -274,10 +281,10 @@ def count_objects(labels, # (H, W) uint8: 0, and proposals
 @dataclass
 class ObjectScores:
     'J and F of each object of a sequence, with the proposal that was matched.'
-    objects: list   # M numbers, as annotated
-    proposals: list # M numbers; None: there were too few
+    objects: list   # numbers of the M objects, as annotated
+    proposals: list # number of each object's proposal; None: there were too few
     J: np.ndarray   # (M, N) in [0, 1]
-    F: np.ndarray   # (M, N)
+    F: np.ndarray   # (M, N) in [0, 1]
 
     def statistics(self)->list: # for each object {'J': Statistics, 'F': Statistics}
         'Mean, recall and decay of each object.'
@@ -297,12 +304,14 @@ def _all_pairs(frames): # of `count_objects` -> J and F (N, K, M), numbers of ob
 def davis17_scores(labels:Iterable, # (N, H, W) uint8 or frames: 0, and proposals 1…20
                    annotation:Iterable # (N, H, W) uint8 or frames: 0, objects, 255 for void
                   )->ObjectScores:
-    'J and F of the objects of one sequence by the protocol of DAVIS-2017 unsupervised.'
+    ('J and F of the objects of one sequence by the protocol of DAVIS-2017 unsupervised. '
+     'An `InputError` beyond 20 proposals, or without any annotated object.')
     pairs = frame_pairs(labels, annotation, 'davis17_scores')
     return score_objects(list(starmap(count_objects, pairs)))
 
-def score_objects(counts)->ObjectScores: # of `count_objects`, N frames
-    'J and F of objects, each with the proposal that fits it over the sequence.'
+def score_objects(counts # N results of `count_objects`
+                 )->ObjectScores:
+    'J and F of the objects, each with the proposal that fits it over the sequence.'
     n = max((len(sizes) for _, sizes, *_ in counts), default=0)
     if n > PROPOSALS: raise InputError('DAVIS-2017', f'at most {PROPOSALS} proposals', str(n))
     if not any(overlap[:, 1:].any() for overlap, *_ in counts):
@@ -317,7 +326,7 @@ def score_objects(counts)->ObjectScores: # of `count_objects`, N frames
 def frame_iou(segmentation:Iterable, # (N, H, W) boolean or frames
               annotation:Iterable # N frames (H, W): 0, objects, 255 for void; or None
              )->np.ndarray: # (N,) in [0, 1]; NaN where there is no annotation
-    'Intersection over union of annotated frames with the union of all objects.'
+    'IoU of each annotated frame with the union of all objects; misfits are an `InputError`.'
     def score(s, a):
         known = a != VOID
         return davis_j((s*known)[None], (a*known)[None])[0]
@@ -360,12 +369,13 @@ class BestIoU:
 def biou(labels:Iterable, # (N, H, W) uint8 or frames: segments
          annotation:Iterable # N frames (H, W): labels, 255 for void; or None
         )->BestIoU:
-    'For each annotated label the best IoU over segments.'
+    'For each annotated label the best IoU over segments; misfits are an `InputError`.'
     pairs = (p for p in _annotated(labels, annotation, 'biou') if p[0] is not None)
     return score_labels(list(starmap(count_pairs, pairs)))
 
-def score_labels(counts)->BestIoU: # of `count_pairs`, N annotated frames
-    'For each annotated label the best IoU over segments.'
+def score_labels(counts # of `count_pairs`, for N annotated frames
+                )->BestIoU:
+    'For each annotated label the best IoU over segments, from what was counted.'
     counts = stack_counts(counts)[..., :VOID]
     return BestIoU(_best_iou(counts), _best_iou(counts.sum(0, keepdims=True))[0])
 
@@ -375,12 +385,12 @@ def _best_iou(counts): # (N, K, M) -> (N, M)
 # %% ../nbs/65_evaluation.ipynb #fa581b50
 class LabelAverages(NamedTuple):
     'bIoU of a data set, averaged in two ways.'
-    over_labels: float
-    sequences_first: float
+    over_labels: float     # every label is one value
+    sequences_first: float # every sequence is one value
 
-def biou_averages(sequences:Iterable # of `BestIoU`
+def biou_averages(sequences:Iterable # of `BestIoU`, one a sequence
                  )->dict: # 'frame' and 'sequence': how segments were matched -> LabelAverages
-    'Both averages of both kinds of bIoU.'
+    'Both averages of bIoU, with segments matched per frame and per sequence.'
     sequences = list(sequences)
     return {kind: LabelAverages(*averages(getattr(s, kind).ravel() for s in sequences))
             for kind in ('frame', 'sequence')}
@@ -392,7 +402,7 @@ def scores_by_rule(score:Callable, # of (foreground, annotation), such as `davis
                    rules=('exceptbiggest', 'offborder', 'optimax_all'), # of `SELECTION`
                    cut:int=-1 # frames over which one selection is made; -1: all
                   )->dict: # rule -> score
-    'The score of each selection rule.'
+    'The score of each selection rule on the same segments.'
     known = annotation[:len(labels)]
     return {rule: score(select(rule, labels, known, cut), annotation) for rule in rules}
 
@@ -405,8 +415,8 @@ def _largest(maps): # (K, H, W) -> (H, W) uint8; max(0) finds the same, four tim
     return labels
 
 @torch.no_grad()
-def resized_labels(probs:Tensor, # (K, T, h, w)
-                   size # (H, W)
+def resized_labels(probs:Tensor, # (K, T, h, w) in [0, 1]
+                   size # (H, W), pixels
                   )->Iterator: # of T tensors (H, W) uint8
     'Labels at another size, frame by frame: bilinear interpolation of probabilities, then argmax.'
     for frame in probs.unbind(1):
@@ -414,8 +424,8 @@ def resized_labels(probs:Tensor, # (K, T, h, w)
             frame = F.interpolate(frame[None], tuple(size), mode='bilinear')[0]
         yield _largest(frame)
 
-def resize_probs(probs:Tensor, # (K, T, h, w)
-                 size # (H, W)
+def resize_probs(probs:Tensor, # (K, T, h, w) in [0, 1]
+                 size # (H, W), pixels
                 )->Tensor: # (T, H, W) uint8
     'Labels at another size, as from `resized_labels`, in one volume.'
     labels = torch.empty(probs.shape[1], *size, dtype=torch.uint8, device=probs.device)
@@ -423,18 +433,18 @@ def resize_probs(probs:Tensor, # (K, T, h, w)
     return labels
 
 # %% ../nbs/65_evaluation.ipynb #7f5ec7eb
-def match_segments(labels, # (T, H, W) integers >= 0
-                   truth # (T, H, W) integers >= 0
+def match_segments(labels, # (T, H, W) integers 0…255: predicted
+                   truth # (T, H, W) integers 0…255: ground truth
                   )->dict: # true segment -> (its label or None, IoU over the volume)
-    'The best one-to-one matching of true and predicted segments.'
+    'The best one-to-one matching of true and predicted segments; misfits are an `InputError`.'
     counts = tally(labels, truth, 'match_segments').sum(0, keepdims=True)
     seen, iou = counts.any((0, 1)), pair_j(counts)[0]*counts.any(0) # no match without meeting
     partner = {m: k for k, m in match_pairs(iou) if iou[k, m] > 0}
     return {m: (partner.get(m), float(iou[partner[m], m]) if m in partner else 0.)
             for m in seen.nonzero()[0].tolist()}
 
-def matched_iou(labels, # (T, H, W) integers >= 0
-                truth # (T, H, W) integers >= 0
+def matched_iou(labels, # (T, H, W) integers 0…255: predicted
+                truth # (T, H, W) integers 0…255: ground truth
                )->float: # in [0, 1]
     'Mean IoU over the true segments, each matched with one predicted segment.'
     return float(np.mean([iou for _, iou in match_segments(labels, truth).values()]))

@@ -27,17 +27,17 @@ from .files import InputError, choose
 # %% ../nbs/62_selection.ipynb #94c74b2d
 @dataclass(frozen=True)
 class Frames:
-    'Frames that are made whenever somebody looks through them.'
-    make: Callable # () -> iterator of frames (H, W)
+    'Frames that are made anew each time one iterates over them.'
+    make: Callable # called without arguments, returns an iterator over frames (H, W)
     def __iter__(self): return self.make()
 
 def _frame(x): return x.cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
 
 def frame_pairs(a:Iterable, # frames (H, W) of any kind, or a volume (N, H, W)
-                b:Iterable, # as many, of the same size
-                what:str # for the error message
+                b:Iterable, # as many frames, of the same size
+                what:str # named in the error message
                )->Iterator: # of pairs of arrays (H, W)
-    'Frames of two volumes side by side; an `InputError` where they do not fit.'
+    'Frames of two volumes in pairs; an `InputError` if their numbers or sizes differ.'
     try:
         for n, pair in enumerate(zip(a, b, strict=True)):
             x, y = map(_frame, pair)
@@ -52,23 +52,25 @@ def _misfit(what, found): return InputError(what, 'two volumes (N, H, W) of one 
 
 # %% ../nbs/62_selection.ipynb #9eacc9c0
 def tally(labels:Iterable, # frames (H, W) or a volume (T, H, W), integers 0…255
-          annotation:Iterable, # as many; boolean or integers 0…255
-          what='tally' # for the error message
-         )->np.ndarray: # (T, K, M) pixels of frame t with label k and truth m
-    'Counts of label and truth, frame by frame; K and M are the largest labels plus 1.'
+          annotation:Iterable, # as many frames; boolean or integers 0…255
+          what='tally' # named in the error message
+         )->np.ndarray: # (T, K, M) pixels of frame t with label k and annotation m
+    'Pixels of each pair of label and annotation; K and M are the largest values plus 1.'
     return stack_counts([count_pairs(l, a) for l, a in frame_pairs(labels, annotation, what)])
 
-def count_pairs(l, a)->np.ndarray: # (H, W) and (H, W) -> (K, M) pixels
-    'How many pixels of one frame have label k and truth m.'
+def count_pairs(l, # (H, W) integers 0…255: labels
+                a # (H, W) integers 0…255, or boolean: annotation
+               )->np.ndarray: # (K, M) pixels
+    'How many pixels of one frame have label k and annotation m.'
     K, M = int(l.max()) + 1, int(a.max()) + 1
     if max(K, M) > 256 or min(l.min(), a.min()) < 0:
         raise InputError('labels', 'integers 0…255', f'{min(l.min(), a.min())} to {max(K, M) - 1}')
     return np.bincount((l.astype(np.intp)*M + a).ravel(), minlength=K*M).reshape(K, M)
 
 def stack_counts(counts, # T arrays (K_t, …) of integers
-                 least:int=0 # K is at least this
+                 least:int=0 # K of the result is at least this
                 )->np.ndarray: # (T, K, …)
-    'Arrays of several sizes in one, filled up with zeros.'
+    'Arrays of several sizes stacked into one, filled up with zeros.'
     if not len(counts): return np.zeros((0, least, 0), int)
     K, *others = np.max([c.shape for c in counts], axis=0)
     out = np.zeros((len(counts), max(K, least), *others), int)
@@ -77,8 +79,8 @@ def stack_counts(counts, # T arrays (K_t, …) of integers
 
 # %% ../nbs/62_selection.ipynb #c6d49536
 class Counts(NamedTuple):
-    'What rules know of some frames, in pixels.'
-    pairs: np.ndarray  # (T, K, M) with label k and truth m; M is 1 without an annotation
+    'What rules know of the frames of a cut, in pixels.'
+    pairs: np.ndarray  # (T, K, M) with label k and annotation m; M is 1 without one
     border: np.ndarray # (T, K) with label k on the picture's border
     shape: tuple       # (T, H, W)
 
@@ -95,8 +97,10 @@ def _stack(frames): # of `_count`, one or more
     return Counts(stack_counts(pairs), stack_counts(border), (len(sizes), *sizes[0]))
 
 # %% ../nbs/62_selection.ipynb #0f852bc4
-def ratio(part, whole): # numbers or arrays of one shape
-    'part/whole, and 1 where the whole is empty.'
+def ratio(part, # number or array, at least 0
+          whole # of the same shape
+         )->np.ndarray: # of the same shape
+    '`part/whole`, and 1 where the whole is 0.'
     return np.where(whole > 0, part / np.maximum(whole, 1), 1.)
 
 def _inside_outside(counts): # (T, K, M) -> (T, K) pixels in any object, and in the background
@@ -110,21 +114,21 @@ def _subset_j(counts, chosen): # (T, K, M), (K, S) of 0 and 1 -> (S,)
 class Rule(NamedTuple):
     'A selection rule: `rule(labels, annotation)`, or `rule(labels)` where that is enough.'
     values: Callable # `Counts` -> (K,) boolean or uint8: the value of each segment
-    needs_annotation: bool
-    # T masks (H, W), their shape (T, H, W) -> T arrays: which blobs stay; None: all do
-    blobs: Callable|None = None
+    needs_annotation: bool # if not, it never sees one
+    # which blobs stay, from T masks (H, W) and the shape (T, H, W): T boolean arrays
+    blobs: Callable|None = None # None: all stay
 
     def __call__(self,
                  labels, # (T, H, W) integers 0…255: segments
                  annotation=None # (T, H, W) boolean, or integers with 255 for void
                 )->np.ndarray: # (T, H, W) boolean; or uint8: 0 and the numbers of annotated objects
-        'The foreground of one cut: of all frames together.'
+        'The foreground, selected once for all frames together; see `select`.'
         return select(self, labels, annotation)
 
 def recolour(labels, # (..., H, W) uint8
              values # (K,) boolean or uint8
-            )->np.ndarray: # (..., H, W) of the dtype of the values
-    'Each segment in the value given to it.'
+            )->np.ndarray: # (..., H, W), dtype of the values
+    'Each segment replaced by its value.'
     table = np.zeros(256, np.uint8)
     table[:len(values)] = values
     if not labels.size: return labels.astype(values.dtype)
@@ -142,7 +146,8 @@ def _volume(x, what): # -> (T, H, W) uint8
 
 def tidy_annotation(x # (T, H, W) boolean or integers 0…255
                    )->np.ndarray: # (T, H, W) uint8: 0, objects, 255 for void
-    'An annotation with 255 for nothing but void: where 0 and 255 are alone, 255 becomes 1.'
+    ('An annotation in which 255 means void only: if there is no other value but 0, it becomes 1. '
+     'An `InputError` for other shapes and types.')
     x = _volume(x, 'annotation')
     if not x.size: return x
     seen = cv2.calcHist([x.reshape(-1, x.shape[-1])], [0], None, [256], [0, 256]).ravel()
@@ -153,16 +158,16 @@ def _blobs(mask): # (H, W) boolean -> (H, W) int32: 0, and the blobs from 1
     return cv2.connectedComponents(mask.view(np.uint8), connectivity=4)[1]
 
 class Choice(NamedTuple):
-    'What a rule has decided on a sequence.'
-    values: list # of each cut, (K,): the value of each segment
-    cut: int     # frames of a cut
-    kept: list|None = None # of each frame, (n,) boolean: which of its blobs stay; None: all
+    'What a rule has decided for a sequence; called with a frame, it returns the foreground.'
+    values: list # one array (K,) a cut: the value of each segment
+    cut: int     # frames in a cut
+    kept: list|None = None # one array (n,) a frame: which of its n blobs stay; None: all
 
     def __call__(self,
                  t:int, # number of the frame
                  labels # (H, W) integers 0…255: its segments
                 )->np.ndarray: # (H, W) boolean; or uint8: 0 and the numbers of annotated objects
-        'The foreground of a frame.'
+        'The foreground of frame `t`.'
         labels = _frame(labels).astype(np.uint8, copy=False)
         mask = recolour(labels, self.values[t//self.cut])
         return mask if self.kept is None else np.append(False, self.kept[t])[_blobs(mask)]
@@ -187,11 +192,12 @@ def _decide(rule, cuts, labels):
 
 # %% ../nbs/62_selection.ipynb #b5044e7a
 def decide(rules:Sequence, # of `Rule`
-           labels:Iterable, # T frames (H, W), integers 0…255; more than once if a rule has `blobs`
-           annotation:Iterable|None=None, # T frames (H, W): 0, objects, 255 for void
+           labels:Iterable, # T frames (H, W), integers 0…255; iterable twice if a rule has `blobs`
+           annotation:Iterable|None=None, # T frames (H, W): 0, objects, 255 for void; None: none
            cut:int=-1 # frames over which one selection is made; -1: all
-          )->list: # of a `Choice` of each rule
-    'What rules choose, in memory that does not depend on the size of the frames.'
+          )->list: # a `Choice` for each rule
+    ('What the rules choose, in memory that does not depend on the size of the frames. '
+     'An `InputError` if a rule lacks its annotation, or frames do not fit.')
     if annotation is None and any(r.needs_annotation for r in rules):
         raise InputError('selection', 'an annotation, which this rule needs', 'none')
     if iter(labels) is labels and any(r.blobs for r in rules):
@@ -202,10 +208,10 @@ def decide(rules:Sequence, # of `Rule`
 # %% ../nbs/62_selection.ipynb #a82a7abe
 def select(rule, # a name of `SELECTION`, or a `Rule`
            labels, # (T, H, W) integers 0…255: segments
-           annotation=None, # (T, H, W) boolean, or integers with 255 for void; or None
+           annotation=None, # (T, H, W) boolean, or integers with 255 for void; None: there is none
            cut:int=-1 # frames over which one selection is made; -1: all
           )->np.ndarray: # (T, H, W) boolean; or uint8: 0 and the numbers of annotated objects
-    'The foreground of a segmentation.'
+    'The foreground of a segmentation; an `InputError` if the rule or the volumes do not fit.'
     if isinstance(rule, str): rule = choose(SELECTION, rule, 'selection rule')
     labels = _volume(labels, 'labels')
     choice, = decide([rule], labels, _check_annotation(rule, labels, annotation), cut)
@@ -231,8 +237,9 @@ def _rule(needs_annotation, blobs=None): # for a function from `Counts` to (K,) 
 
 # %% ../nbs/62_selection.ipynb #86a274f6
 @_rule(needs_annotation=False)
-def exceptbiggest(counts:Counts)->np.ndarray: # (K,) boolean
-    'All but the biggest segment.'
+def exceptbiggest(counts:Counts # of the frames of a cut
+                 )->np.ndarray: # (K,) boolean
+    'All but the segment with the most pixels (as published).'
     areas = counts.pairs.sum((0, 2))
     return np.arange(len(areas)) != areas.argmax()
 
@@ -241,7 +248,7 @@ def _inside(area, # (N,) pixels of each candidate
             border, # (N,) pixels of it on the border
             shape # (T, H, W)
            ): # (N,) boolean
-    'Which candidates own less of the border than of the area; at least one if there is any.'
+    'Which candidates have less of the border than of the area; at least one if there is any.'
     T, h, w = shape
     ring = T * (h*w - max(h - 2, 0)*max(w - 2, 0))
     inside = border*prod(shape) < area*ring # shares, compared in whole numbers
@@ -292,21 +299,24 @@ def _inner_pieces(masks, shape): # T masks (H, W) -> T arrays: which of their bl
     return [kept[pieces] for pieces in owner]
 
 @_rule(needs_annotation=False, blobs=_inner_pieces)
-def offborder(counts:Counts)->np.ndarray: # (K,) boolean
-    'Segments, and pieces of them, that own less of the picture\'s border than of its area.'
+def offborder(counts:Counts # of the frames of a cut
+             )->np.ndarray: # (K,) boolean
+    'Segments, and then pieces of them, with less of the picture\'s border than of its area.'
     return _inner_segments(counts)
 
 # %% ../nbs/62_selection.ipynb #b38cc853
 @_rule(needs_annotation=True)
-def topiou(counts:Counts)->np.ndarray: # (K,) boolean
-    'The one segment with the best mean J.'
+def topiou(counts:Counts # of the frames of a cut
+          )->np.ndarray: # (K,) boolean
+    'The one segment with the highest mean J.'
     j = _subset_j(counts.pairs, np.eye(counts.pairs.shape[1], dtype=int))
     return np.arange(len(j)) == j.argmax()
 
 # %% ../nbs/62_selection.ipynb #6693b3f1
 @_rule(needs_annotation=True)
-def optimax(counts:Counts)->np.ndarray: # (K,) boolean
-    'Greedily, the segments that raise the mean J of their union.'
+def optimax(counts:Counts # of the frames of a cut
+           )->np.ndarray: # (K,) boolean
+    'Segments added greedily, as long as the mean J of their union rises.'
     K = counts.pairs.shape[1]
     chosen = np.zeros((K, 1), int)
     best = _subset_j(counts.pairs, chosen)[0]
@@ -318,8 +328,9 @@ def optimax(counts:Counts)->np.ndarray: # (K,) boolean
 
 # %% ../nbs/62_selection.ipynb #704ba26a
 @_rule(needs_annotation=True)
-def optimax_all(counts:Counts)->np.ndarray: # (K,) boolean
-    'The subset of at most 16 segments whose union has the best mean J.'
+def optimax_all(counts:Counts # of the frames of a cut
+               )->np.ndarray: # (K,) boolean
+    'The subset whose union has the highest mean J; an `InputError` beyond 16 segments.'
     pairs = counts.pairs
     present = pairs.any(axis=(0, 2)).nonzero()[0]
     n = len(present)
@@ -332,11 +343,11 @@ def optimax_all(counts:Counts)->np.ndarray: # (K,) boolean
 # %% ../nbs/62_selection.ipynb #dfb92b35
 def pair_j(counts # (T, K, M) as from `tally`, without void
           )->np.ndarray: # (T, K, M)
-    'J of each pair of label and truth in each frame; 1 where neither is there.'
+    'J of each pair of label and annotation in each frame; 1 where neither is there.'
     return ratio(counts, counts.sum(2, keepdims=True) + counts.sum(1, keepdims=True) - counts)
 
-def match_pairs(score # (K, M)
-               )->list: # of (k, m)
+def match_pairs(score # (K, M), finite
+               )->list: # of min(K, M) pairs (k, m)
     'The one-to-one matching with the largest sum of scores.'
     return [(int(k), int(m)) for k, m in zip(*linear_sum_assignment(score, maximize=True))]
 
@@ -351,11 +362,13 @@ def _assign(pairs, first): # objects from `first` take part -> (K,) boolean; uin
 
 # %% ../nbs/62_selection.ipynb #cb921b85
 @_rule(needs_annotation=True)
-def linear_assignment(counts:Counts)->np.ndarray: # (K,) boolean; uint8 if objects are several
-    'Each object\'s segment, matched one to one.'
+def linear_assignment(counts:Counts # of the frames of a cut
+                     )->np.ndarray: # (K,) boolean; uint8 if objects are several
+    'Objects matched one to one with segments.'
     return _assign(counts.pairs, 1)
 
 @_rule(needs_annotation=True)
-def linear_assignment_bg(counts:Counts)->np.ndarray: # (K,) as `linear_assignment`
-    'Each object\'s segment, matched one to one; the background takes part.'
+def linear_assignment_bg(counts:Counts # of the frames of a cut
+                        )->np.ndarray: # (K,) as `linear_assignment`
+    'Objects and background matched one to one with segments.'
     return _assign(counts.pairs, 0)

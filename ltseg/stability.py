@@ -25,9 +25,9 @@ def _inside(columns, rows): # (H,W) boolean: does the nearest pixel exist?
 
 # %% ../nbs/66_stability.ipynb #757be8e0
 def trackable(forward, # (2,H,W) flow from this frame to the next, pixels
-              backward # (2,H,W) flow from the next frame to this one
+              backward # (2,H,W) flow from the next frame to this one, pixels
              ) -> np.ndarray: # (H,W) boolean
-    'Pixels that stay in the picture and whose two flows agree.'
+    'Pixels that stay in the picture and whose two flows agree (Sundaram et al. 2010, equation 5).'
     forward, backward = (_array(f).astype(np.float32) for f in (forward, backward))
     ends = _ends(forward)
     back = np.stack([cv2.remap(b, *ends, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -39,9 +39,10 @@ def trackable(forward, # (2,H,W) flow from this frame to the next, pixels
 def changed(label, # (H,W) integers: segments of this frame
             following, # (H,W) integers: of the next frame
             forward, # (2,H,W) flow from this frame to the next, pixels of the labels' size
-            backward # (2,H,W) flow from the next frame to this one
-           ) -> tuple[int, int]:
-    'Pixels with another label where they have gone, and pixels that could be followed.'
+            backward # (2,H,W) flow from the next frame to this one, likewise
+           ) -> tuple[int, int]: # how many changed, of how many
+    ('Pixels with another label where they have gone, and all that could be followed. '
+     'An `InputError` if the sizes differ.')
     label, following, forward = map(_array, (label, following, forward))
     if not label.shape == following.shape == forward.shape[1:]:
         raise InputError('changed', 'labels and flow of one size (H,W)',
@@ -51,11 +52,11 @@ def changed(label, # (H,W) integers: segments of this frame
     return int((label[seen] != following[rows, columns]).sum()), int(seen.sum())
 
 # %% ../nbs/66_stability.ipynb #49e07fe3
-def label_changes(labels, # (T,H,W) integers: segments
+def label_changes(labels, # (T,H,W) integers: segments; tensor or array
                   forward, # (2,n,H,W), n ≥ T-1: flow t from frame t to t+1, pixels of this size
-                  backward # (2,n,H,W): flow t from frame t+1 to t
+                  backward # (2,n,H,W): flow t from frame t+1 to t, pixels
                  ) -> np.ndarray: # (T-1,) in [0, 1]; NaN where no pixel can be followed
-    'Share of the pixels that change their label from each frame to the next.'
+    'Share of the pixels that change their label; an `InputError` if a flow is missing.'
     labels, forward, backward = map(_array, (labels, forward, backward))
     n = len(labels) - 1
     if min(forward.shape[1], backward.shape[1]) < n:
