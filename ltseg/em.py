@@ -15,22 +15,22 @@ from .motion import MotionModel
 
 # %% ../nbs/35_em.ipynb #0e35eb2b
 def _smooth(x, # (K, T, H, W)
-            space, time) -> Tensor: # odd numbers
-    'Mean over boxes of `space`² pixels × `time` frames, cut off at the borders.'
+            space, time) -> Tensor: # sides of the box, odd numbers
+    'Mean over boxes of `space`² pixels × `time` frames, which the borders cut off.'
     def mean(x, *size): # along one of the last two axes
         return F.avg_pool2d(x, size, 1, [n//2 for n in size], count_include_pad=False)
     x = mean(mean(x, space, 1), 1, space)
     return mean(x.flatten(2), time, 1).view_as(x)
 
 # %% ../nbs/35_em.ipynb #35319fef
-START = 8. # a new segment begins where the residual is this many times the usual
-BETA = 2.5 # weight of the neighbours' opinion
-ALPHA = .3 # weight of a segment's size
-FAR = 10. # residuals beyond so many σ are all the same
+START = 8. # a new segment starts where the residual is this many σ
+BETA = 2.5 # weight of the neighbours
+ALPHA = .3 # weight of the size of a segment
+FAR = 10. # residuals beyond this many σ count alike
 
 def _scale(residual, # (T, H, W), of each pixel under the present segments
            flow) -> Tensor: # (T, 1, 1)
-    'The usual residual in each frame: its median, but no less than 5 % of the mean motion.'
+    'The usual residual σ of each frame: its median, but at least 5 % of the mean motion.'
     size = flow.abs().sum(0).mean((1, 2))
     low = (0.05*size).maximum(0.005*size.mean()).clamp(min=1e-3)
     return residual.flatten(1).median(1).values.maximum(low)[:,None,None]
@@ -45,7 +45,7 @@ def _expect(flow, residuals, masks):
 
 # %% ../nbs/35_em.ipynb #b263ade6
 def _turns(model, flow, masks, theta, n):
-    'n times M-step and E-step.'
+    'n turns of M-step and E-step.'
     for _ in range(n):
         theta = model.fit(flow, masks, rounds=1, start=theta)
         masks = _expect(flow, model.residuals(flow, theta), masks)
@@ -60,18 +60,20 @@ def _grow(flow, residual, masks):
 
 # %% ../nbs/35_em.ipynb #fa03d711
 def _reduce(flow, rows):
-    'Flow of about `rows` on the short side, by means over squares.'
+    'Flow with about `rows` pixels on the short side, by means over squares.'
     n = max(1, round(min(flow.shape[-2:]) / rows))
     return F.avg_pool2d(flow, n, ceil_mode=True)
 
+# %% ../nbs/35_em.ipynb #bac43b4f
 def em_segment(flow:Tensor, # (2, T, H, W), pixels
-               n_segments=4, # at most; segments may end up empty
+               n_segments=4, # K, at least 1; some may end up empty
                model='QuadraticFull_fk3', # a `MotionModel` or its name
-               iterations=8, # turns after each new segment
-               rows=64): # about the size of the short side to work at
-    '''Segments of a flow volume by EM: probabilities (K, T, H, W) and motion parameters (K, C, P).
+               iterations=8, # turns of EM after each new segment
+               rows=64 # size of the short side to work at, about, in pixels
+              )->tuple: # masks (K, T, H, W), which sum to 1 over K; motion parameters (K, C, P), pixels
+    '''Segments a flow volume by EM, without a network; the first segment follows the majority.
 
-    The first segment follows the majority. A volume without motion is one segment.'''
+    A volume without motion is one segment. An `InputError` for a flow of another shape, an unknown model, or no segments.'''
     found = tuple(flow.shape)
     if len(found)!=4 or found[0]!=2: raise InputError('flow', '(2, T, H, W)', str(found))
     if n_segments<1: raise InputError('number of segments', 'at least 1', str(n_segments))

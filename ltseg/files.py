@@ -18,16 +18,17 @@ class InputError(ValueError):
     'Bad input: the message names the file or option, what was expected and what was found.'
 
     def __init__(self,
-                 what, # the file, option or argument
+                 what, # the file, option or argument at fault
                  expected:str, # what it should have been
-                 found:str): # what it was
+                 found:str): # what it was instead
         super().__init__(f'{what}: expected {expected}, found {found}')
 
 # %% ../nbs/00_files.ipynb #9779057d
 def choose(table:Mapping, # name -> object
            name:str, # what the user asked for
-           what:str): # what the table holds, for the message, such as 'flow estimator'
-    'The entry of `table` called `name`; an `InputError` that lists the valid names if there is none.'
+           what:str # what the table holds, for the message, such as 'flow estimator'
+          ): # the object of that name
+    'The entry of `table` called `name`. If there is none, an `InputError` lists the valid names.'
     if name in table: return table[name]
     near = difflib.get_close_matches(str(name), table, n=1)
     hint = f' (did you mean {near[0]!r}?)' if near else ''
@@ -35,16 +36,19 @@ def choose(table:Mapping, # name -> object
 
 # %% ../nbs/00_files.ipynb #9483a2df
 def list_files(folder, # folder to look into, not recursively
-               suffixes): # lower-case endings with their dot, such as {'.jpg', '.png'}
-    'The files of `folder` with one of `suffixes` (any case), in natural order; hidden ones are left out.'
+               suffixes # set of lower-case endings with their dot, such as {'.jpg', '.png'}
+              )->list: # of `Path`; empty if no file matches
+    'The files of `folder` with one of `suffixes` (in any case), in natural order, without hidden files.'
     files = [p for p in Path(folder).iterdir() if p.suffix.lower() in suffixes
-             and not p.name.startswith('.') and (p.is_file() or not p.exists())] # a broken link
+             and not p.name.startswith('.') and (p.is_file() or not p.exists())] # a broken link stays in
     return os_sorted(files)
 
 # %% ../nbs/00_files.ipynb #3c64ec09
 @contextmanager
-def atomic_path(path): # where the finished file shall be
-    'A temporary path in the same folder with the same suffix; renamed to `path` on success, removed on failure.'
+def atomic_path(path): # of the finished file; missing parent folders are made
+    '''A context manager that gives a temporary path in the same folder, with the same suffix.
+
+    It is renamed to `path` on success (an older file is replaced) and removed on failure.'''
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.stem}-', suffix=path.suffix)
@@ -62,10 +66,12 @@ def _umask():
     return mask
 
 # %% ../nbs/00_files.ipynb #b1385c96
-def check_folder(path, # where a result shall be written
-                 marker:str, # a file that every finished result holds
-                 overwrite=False): # replace an earlier result?
-    'An `InputError` if `atomic_folder` would refuse to write there.'
+def check_folder(path, # folder that a result is to be written to
+                 marker:str, # name of a file that every finished result holds
+                 overwrite=False): # may it replace an earlier result?
+    '''Raises an `InputError` if `atomic_folder` would refuse to write to `path`.
+
+    A new or empty folder is accepted; one with files only with `overwrite` and if it holds `marker`.'''
     path = Path(path)
     if not path.exists(): return
     if not path.is_dir(): raise InputError(path, 'a folder or a free name', 'a file')
@@ -74,9 +80,14 @@ def check_folder(path, # where a result shall be written
     if not (path/marker).exists():
         raise InputError(path, f'an earlier result (a folder with {marker})', 'a folder of something else')
 
+# %% ../nbs/00_files.ipynb #c09e5c8f
 @contextmanager
-def atomic_folder(path, marker:str, overwrite=False): # see `check_folder`
-    'A temporary folder whose content becomes that of `path` on success; removed on failure.'
+def atomic_folder(path, # folder of the finished result
+                  marker:str, # name of a file that the result holds, see `check_folder`
+                  overwrite=False): # may it replace an earlier result?
+    '''A context manager that gives a temporary folder, whose content becomes that of `path` on success.
+
+    On failure the temporary folder is removed and `path` stays as it was. An `InputError` as in `check_folder`.'''
     path = Path(path)
     check_folder(path, marker, overwrite)
     there = path.exists() # then it may be `.`, a link or a mounted disk, which cannot be renamed

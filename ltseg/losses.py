@@ -17,7 +17,7 @@ from .files import InputError, choose
 from .motion import DISTANCES
 
 # %% ../nbs/30_losses.ipynb #ab8b3126
-_all_ = ['DISTANCES'] # they are defined where residuals are measured, and offered here as well
+_all_ = ['DISTANCES'] # defined in `ltseg.motion`, where residuals are measured, and offered here as well
 
 # %% ../nbs/30_losses.ipynb #e9823458
 def _distance(name, scale): # -> function of flow and parametric flow
@@ -28,44 +28,50 @@ def _distance(name, scale): # -> function of flow and parametric flow
     return d
 
 def frame_losses(flow:Tensor, # (B, 2, T, H, W), pixels
-                 masks:Tensor, # (B, K, T, H, W), sums to 1 over K
+                 masks:Tensor, # (B, K, T, H, W), in [0, 1], sums to 1 over K
                  residuals:Tensor, # (B, K, T, H, W), distance of the flow to each segment's motion
-                 distance='l1', # the distance they were measured with
-                 scale=True) -> Tensor: # (B, T)
-    'Mean residual under the masks in each frame, relative to its own motion if `scale`.'
+                 distance='l1', # name of the distance that they were measured with
+                 scale=True # divide by the motion of the frame, ξ_t?
+                ) -> Tensor: # (B, T), >= 0
+    '''Mean residual under the masks in each frame, relative to its motion if `scale`.
+
+    An `InputError` for an unknown distance, or one that does not go with `scale`.'''
     d = _distance(distance, scale)
     loss = (masks*residuals).sum(-4).mean((-1, -2)) # (B, T)
     if not scale: return loss
     xi = d(flow, torch.zeros_like(flow)).mean((-1, -2))
     return loss / xi.maximum(0.01*xi.mean(-1, keepdim=True)).clamp(min=1e-10)
 
+# %% ../nbs/30_losses.ipynb #65373016
 def residual_loss(flow:Tensor, # (B, 2, T, H, W), pixels
-                  masks:Tensor, # (B, K, T, H, W), sums to 1 over K
+                  masks:Tensor, # (B, K, T, H, W), in [0, 1], sums to 1 over K
                   residuals:Tensor, # (B, K, T, H, W), distance of the flow to each segment's motion
-                  distance='l1', # the distance they were measured with
-                  scale=True) -> Tensor: # (B,)
-    'Mean of `frame_losses`, the loss of a volume (section 3.4).'
+                  distance='l1', # name of the distance that they were measured with
+                  scale=True # divide by the motion of each frame?
+                 ) -> Tensor: # (B,), >= 0
+    'The reconstruction loss of a volume: the mean of its `frame_losses` (section 3.4); errors as there.'
     return frame_losses(flow, masks, residuals, distance, scale).mean(-1)
 
 # %% ../nbs/30_losses.ipynb #7ea44340
 def reconstruction_loss(flow:Tensor, # (B, 2, T, H, W), pixels
-                        masks:Tensor, # (B, K, T, H, W), sums to 1 over K
+                        masks:Tensor, # (B, K, T, H, W), in [0, 1], sums to 1 over K
                         parametric:Tensor, # (B, K, 2, T, H, W), pixels
                         distance='l1', # a name of `DISTANCES`
-                        scale=True) -> Tensor: # (B,)
-    '''How far the flow is from the segments' motion: `residual_loss` of their parametric flow.
+                        scale=True # divide by the motion of each frame?
+                       ) -> Tensor: # (B,), >= 0
+    '''How far the flow is from the motions of the segments: `residual_loss` of their parametric flow (section 3.4).
 
-    `l2_normed_alt` and `squared_normed_alt` are refused with `scale`: an `InputError`.'''
+    With `scale`, `l2_normed_alt` and `squared_normed_alt` are an `InputError`.'''
     d = _distance(distance, scale)
     return residual_loss(flow, masks, d(flow.unsqueeze(-5), parametric), distance, scale)
 
 # %% ../nbs/30_losses.ipynb #7f40082a
-LOSSES = {'pieceFitScale': True, 'pieceFit': False} # name -> each frame relative to its own motion?
+LOSSES = {'pieceFitScale': True, 'pieceFit': False} # name -> `scale`: each frame relative to its own motion?
 
-def choose_loss(loss:str='pieceFitScale', # of LOSSES
-                distance:str='l1', # of DISTANCES
-               ) -> Callable: # flow, masks, residuals -> (B, T)
-    "`frame_losses` of these names; an `InputError` if one is unknown or they do not go together."
+def choose_loss(loss:str='pieceFitScale', # a name of `LOSSES`; the default is the published one
+                distance:str='l1', # a name of `DISTANCES`; the default is the published one
+               ) -> Callable: # function of flow, masks and residuals; returns (B, T)
+    "`frame_losses` with this loss and distance; an `InputError` if a name is unknown or the two do not go together."
     scale = choose(LOSSES, loss, 'loss')
     _distance(distance, scale)
     return partial(frame_losses, distance=distance, scale=scale)
@@ -84,14 +90,17 @@ def _mean(x, n=4):
     return x.flatten(-n).sum(-1) / max(1, x.shape[-n:].numel())
 
 def euler_potts(masks:Tensor, # (B, K, T, H, W), probabilities
-                flow=None) -> Tensor: # (B,)
-    'Mean change of probability from frame to frame.'
+                flow=None # not used: all regularisers are called alike
+               ) -> Tensor: # (B,), in [0, 1]
+    'Mean absolute change of probability from frame to frame; 0 for a single frame.'
     return _mean(masks.diff(dim=-3).abs())
 
+# %% ../nbs/30_losses.ipynb #25cb58da
 def euler_potts_occlusion(masks:Tensor, # (B, K, T, H, W), probabilities
                           flow:Tensor, # (B, 2, T, H, W), pixels
-                          q=0.99) -> Tensor: # (B,)
-    'The same where the flow changes no more than at its quantile `q` (section 3.4, published).'
+                          q=0.99 # quantile of the change of the flow, in [0, 1]: beyond, masks may change
+                         ) -> Tensor: # (B,), in [0, 1]
+    'As `euler_potts`, but only where the flow changes no more than its quantile `q` over the volume (section 3.4, published).'
     if flow.shape[-3]==1: return euler_potts(masks)
     change = flow.detach().diff(dim=-3).abs().sum(-4) # (B, T-1, H, W)
     steady = change <= _quantile(change.flatten(-3), q)[...,None,None]
@@ -99,16 +108,18 @@ def euler_potts_occlusion(masks:Tensor, # (B, K, T, H, W), probabilities
 
 # %% ../nbs/30_losses.ipynb #e0c93e40
 def potts(masks:Tensor, # (B, K, T, H, W), probabilities
-          flow=None) -> Tensor: # (B,)
+          flow=None # not used
+         ) -> Tensor: # (B,), in [-1, 0]; 0 for a single frame
     'Minus the mean probability that a pixel keeps its segment in the next frame.'
     return -_mean((masks[...,1:,:,:] * masks[...,:-1,:,:]).sum(-4), 3)
 
 def entropy(masks:Tensor, # (B, K, T, H, W), probabilities
-            flow=None) -> Tensor: # (B,)
-    'Mean entropy of the masks, in nats.'
+            flow=None # not used
+           ) -> Tensor: # (B,), in [0, log K]
+    'Mean entropy of the masks, in nats (natural logarithm).'
     return -_mean((masks * masks.clamp(min=1e-12).log()).sum(-4), 3) # 0·log 0 = 0
 
-REGULARISERS = { # name -> function of masks and flow
+REGULARISERS = { # name -> function of masks and flow; returns (B,)
     'EulerPottsl1': euler_potts,
     'EulerPottsl1R3': euler_potts_occlusion,
     'Potts': potts,

@@ -17,11 +17,11 @@ from torch import Tensor
 from .files import InputError, choose
 
 # %% ../nbs/20_motion.ipynb #3d4b6cb4
-def _apart(half): # the features of one component, the same for both
+def _apart(half): # the same features for u and v, with separate parameters
     zero = re.sub(r'\w+', '.', half)
     return f'{half} {zero}', f'{zero} {half}'
 
-SPATIAL_MODELS = { # name -> monomials of u, monomials of v; a column is a parameter
+SPATIAL_MODELS = { # name -> (monomials of u, monomials of v); a column is a parameter
     'Constant': _apart('1'),
     'Affine': _apart('i j 1'),
     'AffinePT': _apart('t ti tj i j 1'),
@@ -43,13 +43,12 @@ def _coefficients(columns) -> Tensor: # (P, 2, 3, 3): of t^s i^a j^b in each col
 
 # %% ../nbs/20_motion.ipynb #cbbd665a
 class MotionModel:
-    '''Motion of a segment: a polynomial in space, constant or along splines in time (section 3.2).
+    '''The motion of a segment: a polynomial in space, constant or along splines in time (section 3.2).
 
-    The names are those of `SPATIAL_MODELS`, each with or without a suffix `_fk{n}`: then every
-    parameter is a cubic spline with a control point about every n frames.
-    Any other name is an `InputError`.'''
+    The names are those of `SPATIAL_MODELS`. With a suffix `_fk{n}` every parameter is a cubic spline
+    in time with a control point about every n frames. Any other name is an `InputError`.'''
     def __init__(self,
-                 name:str='QuadraticFull_fk3'): # the published one
+                 name:str='QuadraticFull_fk3'): # of the model; the default is the published one
         self.name = name
         spatial,suffix,n = name.partition('_fk')
         columns = choose(SPATIAL_MODELS, spatial, 'motion model (_fk1, _fk2, … may follow)')
@@ -79,9 +78,11 @@ def _render(poly, # (…, 3, 3) coefficients of i^a j^b
 
 @patch
 def features(self:MotionModel,
-             shape) -> Tensor: # (2, F, T, H, W), float32; F = n_params(T), in the order of theta
-    '''The design features of u and v over a volume of `shape` (T, H, W): with splines, those of
-    every control point, one after the other. For teaching and tests only.'''
+             shape # (T, H, W) of the volume
+            ) -> Tensor: # (2, F, T, H, W), float32; F = n_params(T), in the order of theta
+    '''The features of u and v over a volume; with splines, those of every control point in turn.
+
+    The dense design matrix, as an array: large, for teaching and tests only.'''
     T,H,W = shape
     poly = torch.einsum('cpsab,ts->cptab', self.coefficients, _powers(T, 1))
     spatial = _render(poly, H, W, 'cpu', torch.float32) # (2, P, T, H, W)
@@ -107,25 +108,30 @@ def _in_time(rows, weights, n):
     shape = n, len(rows)
     return torch.sparse_coo_tensor(at, weights.flatten(), shape, check_invariants=True).coalesce()
 
-def spline_basis(T:int, # frames
-                 C:int) -> Tensor: # (C, T), float64
-    'Cubic B-splines of `C` control points spread over `T` frames; lines are exact to the ends.'
+def spline_basis(T:int, # frames, at least 1
+                 C:int # control points, at least 1
+                ) -> Tensor: # (C, T), float64; each column sums to 1
+    'The weight of each of `C` control points in each of `T` frames: cubic B-splines, exact for straight lines (section 3.2).'
     return _in_time(*_spline(T, C), C).to_dense()
 
 # %% ../nbs/20_motion.ipynb #6c73dc0f
 @patch
-def n_points(self:MotionModel, T:int) -> int:
-    'The number of control points in time of a volume of `T` frames, C; 1 without splines.'
+def n_points(self:MotionModel,
+             T:int # frames
+            ) -> int: # C; 1 without splines
+    'The number of control points in time for a volume of `T` frames.'
     return 2 + (T-2)//self.every if self.every and T>1 else 1
 
 @patch
-def n_params(self:MotionModel, T:int) -> int:
-    'The number of parameters of a segment in a volume of `T` frames, C·P.'
+def n_params(self:MotionModel,
+             T:int # frames
+            ) -> int: # C·P
+    'The number of parameters of one segment in a volume of `T` frames.'
     return self.n_points(T) * self.coefficients.shape[1]
 
 # %% ../nbs/20_motion.ipynb #f0786fb7
 def _small(device):
-    'Where the small tensors are: float64 on the same device, or on the CPU if it has no float64.'
+    'Type and place of the small tensors: float64 on the same device, or on the CPU if that has no float64 (Apple).'
     return dict(dtype=torch.float64, device='cpu' if torch.device(device).type=='mps' else device)
 
 def _float(x): # half precision is not enough for a fit
@@ -147,9 +153,10 @@ def _curves(self:MotionModel,
 @patch
 def flow(self:MotionModel,
          theta:Tensor, # (B, K, C, P) or (K, C, P), pixels
-         shape,
-         frames=None) -> Tensor: # (B, K, 2, T, H, W) or (K, 2, T, H, W), pixels
-    'The parametric flow of every segment over a volume of `shape` (T, H, W), or in some of its frames.'
+         shape, # (T, H, W) of the volume
+         frames=None # indices or slice of the frames to render; None: all T
+        ) -> Tensor: # (B, K, 2, T, H, W) or (K, 2, T, H, W), pixels; T: the frames rendered
+    'The parametric flow of every segment (section 3.2); an `InputError` if `theta` does not fit the model and `shape`.'
     if theta.ndim==3: return self.flow(theta[None], shape, frames)[0]
     T,H,W = shape
     C,P = self.n_points(T), self.coefficients.shape[1]
@@ -166,7 +173,7 @@ def _moments(x, # (B, K, c, n, H, W)
              degree) -> Tensor: # (n, B, K, c, degree+1, degree+1), float64
     'Sums of x·i^a·j^b over every frame.'
     H,W = x.shape[-2:]
-    # transposed: matrix kernels of processors are four times faster along a long last axis
+    # transposed: on processors matrix products are four times faster along a long last axis
     rows = _powers(W, degree).mT.to(x) @ x.reshape(-1, W).mT # (degree+1, B·K·c·n·H)
     rows = rows.to(**_small(x.device)).view(-1, *x.shape[:-1])
     return torch.einsum('ha,ybkcth->tbkcay', _powers(H, degree).to(rows), rows)
@@ -234,8 +241,8 @@ def _solve(band, # (C, 4, N, P, P): blocks of control points q and q, q+1, q+2, 
     return x.view(G, N, 3, P).transpose(1, 2).reshape(3*G, N, P)[:C]
 
 # %% ../nbs/20_motion.ipynb #20b0dc62
-EPS = 1e-2 # residuals below this share of the mean |f| are small: L1 ends there, L2 begins
-FLOOR = 1e-6 # weight of every pixel in every segment: an empty one follows the whole volume
+EPS = 1e-2 # share of the mean |f| below which a residual is small: squared there, instead of L1
+FLOOR = 1e-6 # least weight of every pixel in every segment: an empty one follows the whole volume
 
 def _slices(B, K, T, H, W, device):
     'Slices of frames whose temporaries fit a processor\'s cache (on other devices, some memory).'
@@ -249,7 +256,7 @@ class _Problem:
         self.dtype,self.small = _float(flow),_small(flow.device)
         B,K,T,H,W = masks.shape
         self.slices = _slices(*masks.shape, flow.device)
-        # used again for every slice: fresh memory would cost more time than the sums
+        # reused for every slice: fresh memory would cost more time than the sums
         self.buffers = flow.new_empty(2, 2*B*K*self.slices[0].stop*H*W, dtype=self.dtype)
         self.C = model.n_points(T)
         L,self.apart = model._blocks()
@@ -267,7 +274,8 @@ class _Problem:
 # %% ../nbs/20_motion.ipynb #46e934c0
 @patch
 def least_squares(self:_Problem,
-                  weigh) -> Tensor: # (B, K, C, P), from frames -> w, w·f (B, K, 1 or 2, n, H, W)
+                  weigh # function of a slice of frames: w, w·f, each (B, K, 1 or 2, n, H, W)
+                 ) -> Tensor: # (B, K, C, P)
     'The parameters at the minimum of Σ w (f - f̃)².'
     B,K,T,H,W = self.shape
     M,R = (torch.empty(T, B, K, 2, n, n, **self.small) for n in (5, 3))
@@ -286,23 +294,27 @@ def least_squares(self:_Problem,
 
 # %% ../nbs/20_motion.ipynb #0d4ad1b0
 @patch
-def frames(self:_Problem, t):
+def frames(self:_Problem,
+           t): # slice of n frames
     'Flow (B, 1, 2, n, H, W) and weights (B, K, 1, n, H, W) of some frames.'
     return self.flow[:,None,:,t].to(self.dtype), self.masks[:,:,None,t].to(self.dtype) + FLOOR
 
 @patch
-def by_masks(self:_Problem, t):
-    'Ordinary weights.'
+def by_masks(self:_Problem,
+             t): # slice of n frames
+    'Ordinary weights: w and w·f of some frames.'
     f,m = self.frames(t)
     return m, m*f
 
 # %% ../nbs/20_motion.ipynb #d1f0ffa2
-ROUNDS = 5 # of re-weighting; the loss of real flow is then within 0.1 % of its minimum
+ROUNDS = 5 # of re-weighting: on real flow the loss is then within 0.1 % of its minimum
 STEP = 1.7 # over-relaxation; every step below 2 lowers the loss
 
 @patch
-def by_residuals(self:_Problem, curves, t):
-    'Weights of L1 at the residual of `curves`; w·r in the place of w·f.'
+def by_residuals(self:_Problem,
+                 curves, # of the present θ, from `MotionModel._curves`
+                 t): # slice of n frames
+    'Weights of L1 at the residual r of `curves`: w and w·r of some frames.'
     f,m = self.frames(t)
     B,K,_,n,H,W = m.shape
     r,w = (b[:2*m.numel()].view(B, K, 2, n, H, W) for b in self.buffers)
@@ -311,8 +323,9 @@ def by_residuals(self:_Problem, curves, t):
     return w, r.mul_(w)
 
 @patch
-def refine(self:_Problem, theta):
-    'One round of re-weighted least squares.'
+def refine(self:_Problem,
+           theta): # (B, K, C, P), the present one
+    'The parameters after one round of re-weighted least squares.'
     curves = self.model._curves(theta, self.shape[2])
     return theta + STEP*self.least_squares(lambda t: self.by_residuals(curves, t))
 
@@ -328,13 +341,14 @@ def _check(flow, masks):
 def fit(self:MotionModel,
         flow:Tensor, # (B, 2, T, H, W) or (2, T, H, W), pixels
         masks:Tensor, # (B, K, T, H, W) or (K, T, H, W), weights in [0, 1]
-        robust=True, # minimise Σ m |f - f̃|, else Σ m (f - f̃)²
+        robust=True, # True: minimise Σ m |f - f̃|; False: Σ m (f - f̃)²
         rounds=ROUNDS, # of re-weighting, if robust
-        start=None # theta of an earlier fit to go on from, if robust
+        start=None # theta of an earlier fit to continue from, if robust; None: least squares
        ) -> Tensor: # (B, K, C, P) or (K, C, P), pixels
     '''The parameters that explain `flow` best within `masks` (section 3.3, where L-BFGS does it).
 
-    In float64 where the flow is, else float32, whatever autocast says; detached from any graph.'''
+    In float64 if `flow` is, else in float32, also under autocast; no gradient flows through it. An `InputError`
+    if the shapes of `flow` and `masks` do not fit.'''
     if flow.ndim==4:
         start = None if start is None else start[None]
         return self.fit(flow[None], masks[None], robust, rounds, start)[0]
@@ -353,7 +367,7 @@ def _l2(f, g): return (f-g).square().sum(-4).sqrt()
 
 def _length(f): return f.square().sum(-4).sqrt()
 
-DISTANCES = { # name -> function of flow and parametric flow (…, 2, T, H, W), to (…, T, H, W)
+DISTANCES = { # name -> function of flow and parametric flow, (…, 2, T, H, W) each; returns (…, T, H, W)
     'l1': lambda f,g: (f-g).abs().sum(-4),
     'squared': lambda f,g: (f-g).square().sum(-4),
     'l2': _l2,
@@ -367,9 +381,12 @@ DISTANCES = { # name -> function of flow and parametric flow (…, 2, T, H, W), 
 @torch.no_grad()
 def residuals(self:MotionModel,
               flow:Tensor, # (B, 2, T, H, W) or (2, T, H, W), pixels
-              theta:Tensor, # (B, K, C, P) or (K, C, P)
-              distance='l1') -> Tensor: # (B, K, T, H, W) or (K, T, H, W)
-    "The distance of `flow` to each segment's motion, without holding all parametric flows at once."
+              theta:Tensor, # (B, K, C, P) or (K, C, P), pixels
+              distance='l1' # a name of `DISTANCES`
+             ) -> Tensor: # (B, K, T, H, W) or (K, T, H, W), >= 0; pixels for 'l1', 'l2' and 'charb'
+    '''The distance of `flow` to the motion of each segment; an `InputError` for an unknown `distance`.
+
+    It never holds the parametric flows of all frames at once, and no gradient flows through it.'''
     if flow.ndim==4: return self.residuals(flow[None], theta[None], distance)[0]
     d,dtype = choose(DISTANCES, distance, 'distance'),_float(flow)
     B,_,T,H,W = flow.shape
