@@ -349,7 +349,8 @@ def render(layers, # of `Layer`, back to front, all with the same number of fram
           ) -> Scene:
     'Frames and labels of a stack of layers.'
     H, W = size
-    coarse = frame_grid((H//4, W//4))
+    h, w = max(1, H//4), max(1, W//4)
+    coarse = frame_grid((h, w))*np.float32([W*h/(w*H), 1]) # their centres, when enlarged
     N = len(layers[0].matrix)
     frames, labels = np.zeros((N, H, W, 3), np.uint8), np.zeros((N, H, W), np.uint8)
     owner = np.zeros((N, H, W), np.uint8) # the layer that is seen
