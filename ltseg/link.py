@@ -24,24 +24,26 @@ from .files import atomic_path
 from .motion import MotionModel
 
 # %% ../nbs/78_link.ipynb #472fe572
-THIN = 2 # pixels from one that is looked at to the next
-FLOOR = .05 # of the mean motion: smaller residuals are all the same
-LEAST = .1 # likeness that makes a match
+THIN = 2 # pixels from one row or column that is looked at to the next
+FLOOR = .05 # share of the mean flow: smaller residuals count as equal
+LEAST = .1 # likeness of a match, at least
 
 def _thin(x): return x[..., THIN//2::THIN, THIN//2::THIN]
 
-def soft_iou(a:Tensor, # (Ka,T,h,w)
-             b:Tensor # (Kb,T,h,w)
-            ) -> Tensor: # (Ka,Kb) from 0 to 1
-    'The overlap of all pairs of masks.'
+def soft_iou(a:Tensor, # (Ka,T,h,w) masks, from 0 to 1
+             b:Tensor # (Kb,T,h,w) masks
+            ) -> Tensor: # (Ka,Kb) from 0 to 1; 0 for empty masks
+    'The overlap of every mask of `a` with every mask of `b`, intersection over union.'
     a, b = a.flatten(1), b.flatten(1)
     shared = torch.stack([torch.minimum(x, b).sum(1) for x in a])
     return shared/(a.sum(1)[:, None] + b.sum(1) - shared).clamp_min(1e-6)
 
-def strains(a:Tensor, b:Tensor, # (Ka,T,h,w) and (Kb,T,h,w)
+def strains(a:Tensor, # (Ka,T,h,w) masks
+            b:Tensor, # (Kb,T,h,w) masks of the same frames
             flow:Tensor, # (2,T,h,w), pixels
-            model:MotionModel) -> Tensor: # (Ka,Kb) from 0
-    'How much worse the segments are explained by the motion of the other one.'
+            model:MotionModel # fitted to each mask
+           ) -> Tensor: # (Ka,Kb) from 0: same motion; 1: twice the loss
+    'The strain of each pair: by how much the motion of the other one explains a segment worse.'
     floor = max(1e-6, FLOOR*flow.abs().sum(0).mean().item())
     both = torch.cat([a, b]).flatten(1)
     residuals = model.residuals(flow, model.fit(flow, torch.cat([a, b]), rounds=3)).flatten(1)
@@ -50,16 +52,20 @@ def strains(a:Tensor, b:Tensor, # (Ka,T,h,w) and (Kb,T,h,w)
     n = len(a)
     return (torch.maximum(worse[:n, n:], worse[n:, :n].T) - 1).clamp_min(0)
 
-def likeness(a, b, flow, model) -> Tensor: # (Ka,Kb) from 0 to 1
-    'Soft IoU, halved at most where motions differ.'
+def likeness(a:Tensor, # (Ka,T,h,w) masks
+             b:Tensor, # (Kb,T,h,w) masks of the same frames
+             flow:Tensor, # (2,T,h,w), pixels
+             model:MotionModel # by which motions are compared
+            ) -> Tensor: # (Ka,Kb) from 0 to 1
+    'How alike the segments of two windows are: the soft IoU, at most halved where motions differ.'
     a, b, flow = (_thin(x) for x in (a, b, flow))
     return soft_iou(a, b)*(1 + 1/(1 + strains(a, b, flow, model)))/2
 
 # %% ../nbs/78_link.ipynb #c5464d13
-def match(alike, # (Ka,Kb)
-          least:float=LEAST # likeness of a match
-         ) -> dict: # index in b -> index in a
-    'The best one-to-one matching.'
+def match(alike, # (Ka,Kb) tensor or array, from `likeness`
+          least:float=LEAST # likeness of a match, at least
+         ) -> dict: # index in b -> index in a, of those that are matched
+    'The one-to-one matching with the greatest sum of likenesses.'
     alike = np.asarray(alike)
     pairs = zip(*linear_sum_assignment(alike, maximize=True))
     return {int(b): int(a) for a, b in pairs if alike[a, b] >= least}
@@ -67,19 +73,19 @@ def match(alike, # (Ka,Kb)
 # %% ../nbs/78_link.ipynb #cf257c7c
 @dataclass(frozen=True)
 class Sighting:
-    'A segment as it was seen in a frame.'
-    time: int # of the frame
-    y: float; x: float # of its centre, pixels
+    'A segment as it was seen in one frame, in pixels of the working size.'
+    time: int # number of the frame
+    y: float; x: float # centre, pixels from the top and from the left
     area: float # pixels
-    v: float; u: float # speed: pixels a frame, down and right
+    v: float; u: float # speed, pixels a frame, down and to the right
 
-SPECK = .001 # of the frame: what is smaller has not been seen
+SPECK = .001 # share of the frame: a smaller segment has not been seen
 
 def see(masks:Tensor, # (K,T,h,w)
         flow:Tensor, # (2,T,h,w), pixels
         first:int=0 # number of the first frame
-       ) -> list: # of each segment its `Sighting`s, in order of time; [] if it is not seen
-    'The sightings of the segments of a window.'
+       ) -> list: # K lists of `Sighting`s, in order of time; empty for a segment that is not seen
+    'When and where each segment of a window is seen.'
     winner, flow = _thin(masks).max(0).indices, _thin(flow)
     T, h, w = winner.shape
     own = torch.stack([winner == k for k in range(len(masks))]).flatten(2).float() # (K,T,hw)
@@ -93,10 +99,10 @@ def see(masks:Tensor, # (K,T,h,w)
             for sizes, places in zip(areas.tolist(), means.tolist())]
 
 # %% ../nbs/78_link.ipynb #2233d905
-def strangeness(asleep:Sighting, # the last one of a segment
-                awake:Sighting # the first one of another
-               ) -> float: # from 0; inf if both were there at the same time
-    'How little the second one looks like the first one come back.'
+def strangeness(asleep:Sighting, # the last one of a segment that is gone
+                awake:Sighting # the first one of a new segment
+               ) -> float: # from 0: as expected; infinite if the new one was seen no later
+    'How unlike the second one is to what the first one would be by then: in place, area and speed.'
     gap = awake.time - asleep.time
     if gap < 1: return np.inf
     far = np.hypot(asleep.y + gap*asleep.v - awake.y, asleep.x + gap*asleep.u - awake.x)
@@ -105,33 +111,38 @@ def strangeness(asleep:Sighting, # the last one of a segment
     mean = (np.hypot(asleep.v, asleep.u) + np.hypot(awake.v, awake.u))/2
     return far/np.sqrt(max(asleep.area, awake.area)) + size + speed/(mean + .5)
 
-STRANGE = 1.5 # what is stranger is somebody else
+STRANGE = 1.5 # a stranger segment is another one
 
 # %% ../nbs/78_link.ipynb #e7399f4f
-FEW = 9 # sightings that tell what a segment looks like
+FEW = 9 # sightings, first or last, from which the largest is taken
 
 def _typical(sightings, time): # the largest, moved to another time
     s = max(sightings, key=lambda s: s.area)
     moved = dict(time=time, y=s.y + (time - s.time)*s.v, x=s.x + (time - s.time)*s.u)
     return Sighting(**asdict(s) | moved)
 
-def last_seen(sightings): # in order of time, one or more
+def last_seen(sightings # list, in order of time, one or more
+             ) -> Sighting: # the largest of the last `FEW`, moved to the time of the last
     'What a segment looked like when it was seen last.'
     return _typical(sightings[-FEW:], sightings[-1].time)
 
-def first_seen(sightings): # in order of time, one or more
+def first_seen(sightings # list, in order of time, one or more
+              ) -> Sighting: # the largest of the first `FEW`, moved to the time of the first
     'What a segment looks like when it is seen first.'
     return _typical(sightings[:FEW], sightings[0].time)
 
 # %% ../nbs/78_link.ipynb #6b73e39e
 LABELS = 255 # besides the background
 
-def label_of(number:int) -> int: # 0 to 255
-    'What stands in the label images for a segment.'
+def label_of(number:int # of a segment, from 0
+            ) -> int: # 0 to 255
+    'The label of a segment in the label images.'
     return number and (number - 1) % LABELS + 1
 
-def next_number(number:int, taken:Iterable) -> int: # taken: numbers that keep their labels
-    'The first number from `number` on whose label is free.'
+def next_number(number:int, # from which to look
+                taken:Iterable # numbers of segments whose labels are in use; fewer than 255 labels in all
+               ) -> int: # `number` or a later one
+    'The next number for a new segment, whose label is free.'
     labels = {label_of(n) for n in taken}
     return next(n for n in range(number, number + LABELS) if label_of(n) not in labels)
 
@@ -140,17 +151,17 @@ def next_number(number:int, taken:Iterable) -> int: # taken: numbers that keep t
 class Memory:
     'What a linker knows of the past.'
     next: int = 0 # number of the next new segment
-    tail: Tensor|None = None # (K,n,h,w) masks of the last frames, which the next window has, too
-    numbers: tuple = () # of the tail's masks
+    tail: Tensor|None = None # (K,n,h,w) masks of the last frames, which the next window shares; None: a scene begins
+    numbers: tuple = () # of the masks of `tail`
     seen: dict = field(default_factory=dict) # number -> its last `FEW` `Sighting`s
 
 @dataclass
 class Linker:
     'Gives the segments of windows their numbers; call it with one window after the other.'
-    overlap: int # frames that a window shares with the one before
+    overlap: int # frames that a window shares with the one before, from 1
     model: MotionModel # by which motions are compared
-    patience: int = 100 # frames that a segment is remembered
-    memory: Memory|None = None # None: at the beginning of a video
+    patience: int = 100 # frames for which a segment that is gone is remembered
+    memory: Memory|None = None # None: a video begins
 
 # %% ../nbs/78_link.ipynb #ea08372c
 @patch
@@ -201,10 +212,10 @@ def _placed(masks, numbers, places): # in slots for more numbers; empty where th
     out[[places.index(n) for n in numbers]] = masks
     return out
 
-def fade(before:Tensor, # (K,n,h,w) the last masks of a window
-         after:Tensor # (K,T,h,w) the masks of the next; n frames are the same
+def fade(before:Tensor, # (K,n,h,w) last masks of a window
+         after:Tensor # (K,T,h,w) masks of the next, in the same slots; its first n frames are those of `before`
         ) -> Tensor: # (K,T,h,w)
-    'The second one, with its first frames faded into from the first.'
+    'The masks of the next window, cross-faded with `before` in the frames that both have.'
     n = before.shape[1]
     share = torch.linspace(0, 1, n + 2)[1:-1].view(n, 1, 1)
     return torch.cat([torch.lerp(before, after[:, :n], share), after[:, n:]], 1)
@@ -222,12 +233,13 @@ def _remember(self:Linker, masks, numbers, sightings, now): # sightings: number 
 
 @patch
 def __call__(self:Linker,
-             masks:Tensor, # (K,T,h,w), biggest segment first, sum to 1
-             flow:Tensor, # (2,T,h,w), pixels of that size
-             first:int, # number of the first frame
+             masks:Tensor, # (K,T,h,w), biggest segment first, sum to 1 over K
+             flow:Tensor, # (2,T,h,w), pixels of the masks' size
+             first:int, # number of the window's first frame
              ends:bool=False # is this the last window of its scene?
-            ) -> tuple: # (n,T,h,w) masks, and n numbers in order
-    'The masks of a window in slots that have numbers.'
+            ) -> tuple: # (n,T,h,w) masks, sum to 1 over n; their n numbers, ascending
+    ('The masks of a window in slots that have numbers. Windows come in order; each begins with the '
+     'last `overlap` frames of the one before.')
     seen = see(masks, flow, first)
     opens = self.memory is None or self.memory.tail is None
     known = self._open(seen) if opens else self._continue(masks, flow, seen)
@@ -240,15 +252,18 @@ def __call__(self:Linker,
     return masks, places
 
 # %% ../nbs/78_link.ipynb #33a416df
-def write_memory(path, memory:Memory): # a .safetensors file, whole or absent
-    'Writes what a linker knows.'
+def write_memory(path, # .safetensors file to write
+                 memory:Memory # of a `Linker`
+                ):
+    'Writes the memory of a linker; a file that is there is whole.'
     seen = {n: [astuple(s) for s in sightings] for n, sightings in memory.seen.items()}
     plain = dict(next=memory.next, numbers=memory.numbers, seen=seen)
     masks = {} if memory.tail is None else {'tail': memory.tail.contiguous()}
     with atomic_path(path) as tmp: tmp.write_bytes(to_bytes(masks, {'memory': json.dumps(plain)}))
 
-def read_memory(path) -> Memory: # as `write_memory` writes it
-    'Reads what a linker knew.'
+def read_memory(path # file of `write_memory`
+               ) -> Memory: # equal to the one that was written
+    'Reads the memory of a linker.'
     with safe_open(path, 'pt') as f:
         plain = json.loads(f.metadata()['memory'])
         tail = f.get_tensor('tail') if 'tail' in f.keys() else None
