@@ -33,9 +33,9 @@ from .video import FlowEstimator, estimate_flow, open_frames, read_image
 
 # %% ../nbs/55_data.ipynb #e2a6a77d
 def working_size(img_size, # (h, w) in pixels, one fraction in (0, 1], or None: as the files are
-                 native # (H, W) of the files
-                )->tuple: # (h, w)
-    'The size that samples get.'
+                 native, # (H, W) of the files, pixels; not used if `img_size` is in pixels
+                )->tuple: # (h, w), pixels
+    'The size that samples get; `InputError` for any other `img_size`.'
     values = (1.,) if img_size is None else tuple(np.atleast_1d(img_size).tolist())
     if len(values) == 1 and 0 < values[0] <= 1:
         return tuple(max(1, round(values[0]*n)) for n in native)
@@ -49,10 +49,10 @@ HALF_MAX = 65504. # pixels: the largest number in half precision
 
 @dataclass(frozen=True)
 class FlowReader:
-    'Reads flow files at the size of training; the same with and without a cache.'
-    size: tuple # (h, w) of the result
+    'Reads flow files at the size of training, in half precision.'
+    size: tuple # (h, w) of the result, pixels
     native: tuple|None = None # (H, W) that the files must have; None: any
-    bad_flow: str = 'error' # see `check_flow`
+    bad_flow: str = 'error' # what becomes of pixels without flow, see `check_flow`
     dtype = np.dtype(np.float16)
 
     @property
@@ -61,7 +61,7 @@ class FlowReader:
         return (2, *self.size)
 
     def __call__(self, file) -> np.ndarray: # (2,h,w) float16, pixels of (h,w)
-        'The flow of a file; `InputError` if it is damaged, of another size or out of range.'
+        'The flow in `file`; `InputError` if it is damaged, of another size or out of range.'
         flow = read_flow(file, self.bad_flow)
         if self.native not in (None, tuple(flow.shape[1:])):
             H, W = self.native
@@ -72,12 +72,12 @@ class FlowReader:
             raise InputError(file, f'a flow within ±{HALF_MAX:.0f} pixels', f'{flow.abs().max():g}')
         return flow.numpy().astype(self.dtype)
 
-def flow_reader(files, # that it shall read; the first one's size counts
+def flow_reader(files, # those to be read; the size of the first counts
                 img_size, # see `working_size`
-                bad_flow:str='error' # see `check_flow`
+                bad_flow:str='error', # see `check_flow`
                )->FlowReader:
-    ('A reader for one size. In pixels, it takes files of any size; else all must '
-     'have that of the first.')
+    ('A reader for one size. If that is in pixels, files may have any size, otherwise all must '
+     'have the size of the first.')
     if img_size is not None and np.size(img_size) == 2:
         return FlowReader(working_size(img_size, None), None, bad_flow)
     native = flow_size(files[0])
@@ -98,8 +98,8 @@ def _label_table(files): # -> (sorted values, their labels) of the masks of a se
 @dataclass(frozen=True)
 class MaskReader:
     'Reads annotations as labels 0, 1, … and VOID, at the size of training.'
-    size: tuple      # (h, w) of the result
-    sequences: tuple # of the files of each sequence; a file in several counts with the last
+    size: tuple      # (h, w) of the result, pixels
+    sequences: tuple # one tuple of files per sequence; a file in several belongs to the last
     dtype = np.dtype(np.uint8)
 
     @property
@@ -114,14 +114,16 @@ class MaskReader:
     def _tables(self): return {} # number of a sequence -> its table
 
     def __call__(self, file) -> np.ndarray: # (h,w) uint8
-        'The labels in a file, those of the nearest pixels; its sequence is read at the first.'
+        'The labels in `file`, each that of the nearest pixel; the first file of a sequence reads all of them.'
         n = self._number[file]
         if n not in self._tables: self._tables[n] = _label_table(self.sequences[n])
         values, labels = self._tables[n]
         labels = labels[np.searchsorted(values, read_mask(file))]
         return cv2.resize(labels, self.size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
-def mask_reader(split:Split, size)->MaskReader: # size: (h, w)
+def mask_reader(split:Split, # the table
+                size, # (h, w), pixels
+               )->MaskReader:
     'A reader for the annotations of a table.'
     groups = split.table.dropna(subset='GtMask').groupby('Sequence', sort=False).GtMask
     return MaskReader(tuple(size), tuple(tuple(split.base_dir/m for m in g) for _, g in groups))
@@ -129,11 +131,11 @@ def mask_reader(split:Split, size)->MaskReader: # size: (h, w)
 # %% ../nbs/55_data.ipynb #1f595182
 @dataclass(frozen=True)
 class ImageReader:
-    'Reads frames at the size of training.'
-    size: tuple # (h, w) of the result
+    'Reads frames at the size of training; `InputError` for what is no picture.'
+    size: tuple # (h, w) of the result, pixels
 
     def __call__(self, file) -> np.ndarray: # (h,w,3) uint8, RGB
-        'The frame of a file: averages of its pixels where it shrinks.'
+        'The frame in `file`; where it shrinks, averages of its pixels.'
         image = read_image(file)
         shrinks = self.size[0] < image.shape[0]
         way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -163,13 +165,13 @@ def _shared_memory(nbytes): # zeros that all processes of this run see
 
 # %% ../nbs/55_data.ipynb #0cefaf35
 class FileCache:
-    '''What a reader makes of files, each read once; calling it is calling the reader.
+    '''Keeps what a reader makes of files, so that each is read once; called like the reader.
 
-    On disk it has the reader, the files, their sizes and times of change for its name: what was
-    made of a file that has changed is not used again.'''
-    def __init__(self, read, # file -> array of read.shape and read.dtype; its repr tells all of it
-                 files:Sequence, # that it may be asked for
-                 folder=None): # where to keep it; None: in memory, until the end of the run
+    On disk, its name is made from the reader, the files, their sizes and times of change: what was
+    made from a file that has changed is not used again. `InputError` if there is no room.'''
+    def __init__(self, read, # reader: file -> array of read.shape and read.dtype; its repr says all about it
+                 files:Sequence, # all that it may be asked for
+                 folder=None): # where to keep the cache; None: in memory, until the run ends
         self.read, self.number = read, {f: n for n, f in enumerate(dict.fromkeys(files))}
         self.layout = np.dtype([('mark', 'u8'), ('data', read.dtype, read.shape)])
         nbytes = self.layout.itemsize*len(self.number)
@@ -189,7 +191,7 @@ class FileCache:
         return {k: v for k, v in self.__dict__.items() if k != 'records'}
 
     def __call__(self, file) -> np.ndarray:
-        'The array of a file.'
+        'The array of `file`, from its record or, if that is missing or damaged, from the file.'
         record = self.records[self.number[file]]
         data = record['data'].copy() # first: another process may be writing here
         if record['mark'] != _mark(data):
@@ -200,20 +202,21 @@ class FileCache:
 
 # %% ../nbs/55_data.ipynb #9340cce8
 class Requests(NamedTuple):
-    'What a sample is made of.'
+    'What a sample is made of, relative to its row.'
     inputs: Sequence[Request] # of Flow: what the network sees
     flows: Sequence[Request]  # of Flow, as many: what the motion models explain
     images: Sequence[Request] # of Image
 
-def centred(length:int=9) -> list: # such as ['Flow-1', 'Flow', 'Flow+1']; 9: the published volume
-    'Requests of `length` consecutive flows around the row.'
+def centred(length:int=9, # number of flows; 9: as published
+           ) -> list: # such as ['Flow-1', 'Flow', 'Flow+1']
+    'Requests, as strings, of consecutive flows around the row.'
     return [f'Flow{n:+d}' if n else 'Flow' for n in range(-(length//2), length - length//2)]
 
-def sample_requests(inputs=None, # see `centred`; None: the published nine
-                    flows_volume=None, # None: the inputs
-                    images=() # such as ['Image', 'Image+1']
+def sample_requests(inputs=None, # what the network sees, as of `centred`; None: the published nine
+                    flows_volume=None, # what the motion models explain, as many; None: the inputs
+                    images=(), # such as ['Image', 'Image+1']
                    )->Requests:
-    'Published requests of flow and image files, checked.'
+    'The requests of a sample from strings; `InputError` for a wrong column or different lengths.'
     inputs = parse_requests(centred() if inputs is None else inputs)
     flows = inputs if flows_volume is None else parse_requests(flows_volume)
     images = parse_requests(images) if len(images) else []
@@ -228,20 +231,20 @@ def sample_requests(inputs=None, # see `centred`; None: the published nine
 
 # %% ../nbs/55_data.ipynb #1ee4de0d
 class Readers(NamedTuple):
-    'file -> array, for the columns of a table.'
-    flow: Callable  # -> (2,h,w)
-    image: Callable # -> (h,w,3) uint8
-    mask: Callable|None = None # -> (h,w) uint8; None: no annotation is ever opened
+    'Functions (file -> array) for the columns of a table.'
+    flow: Callable  # -> (2,h,w) float16, pixels
+    image: Callable # -> (h,w,3) uint8, RGB
+    mask: Callable|None = None # -> (h,w) uint8, labels; None: no annotation is ever opened
 
 def _files(split, column): return [split.base_dir/c for c in split.table[column].dropna()]
 
-def open_readers(split:Split,
+def open_readers(split:Split, # the table
                  img_size=(128, 224), # see `working_size`
                  cache=None, # a folder, 'memory', or None: every file is decoded each time
-                 labels:bool=False, # read annotations?
-                 bad_flow:str='error' # see `check_flow`
+                 labels:bool=False, # read the annotations, too
+                 bad_flow:str='error', # see `check_flow`
                 )->Readers:
-    'The readers of a table, those of flow and annotations with a cache.'
+    'The readers for a table, with a cache for flow and annotations; `InputError` for a table without flow.'
     flows, masks = _files(split, 'Flow'), _files(split, 'GtMask') if labels else []
     if not flows: raise InputError(split.file, 'flows in the column Flow', 'none')
     folder = None if cache == 'memory' else cache
@@ -252,10 +255,14 @@ def open_readers(split:Split,
 
 # %% ../nbs/55_data.ipynb #39da5d3c
 class SplitDataset(Dataset):
-    'The samples of a table, a sample a row that can serve the requests.'
-    def __init__(self, split:Split, requests:Requests, readers:Readers,
-                 boundaries:str='Strict', # of `BOUNDARIES`
-                 subsample:int=1): # every so many rows of each sequence
+    '''The samples of a table, one per row that can serve the requests.
+
+    `InputError` if no row can, or if with `Ignore` a sequence lacks what is asked for.'''
+    def __init__(self, split:Split, # the table
+                 requests:Requests, # of a sample
+                 readers:Readers, # of the files, see `open_readers`
+                 boundaries:str='Strict', # at the ends of sequences, a name in `BOUNDARIES`
+                 subsample:int=1): # take every n-th row of each sequence
         self.split, self.readers = split, readers
         wanted = [ROW, *requests.inputs, *requests.flows, *requests.images]
         rows = rows_for(split, wanted, boundaries, subsample) # (n, len(wanted))
@@ -292,8 +299,9 @@ class SplitDataset(Dataset):
 class Epoch(Dataset):
     'One pass over a dataset, shuffled, changed by augmentations and perturbations.'
     def __init__(self, dataset:Dataset, # of samples
-                 change:Sequence[Callable]=(), # (sample, rng) -> sample, in this order
-                 seed:int=0, epoch:int=0): # number of the pass
+                 change:Sequence[Callable]=(), # (sample, rng) -> sample, applied in this order
+                 seed:int=0, # of order and changes
+                 epoch:int=0): # number of the pass
         self.dataset, self.change, self.key = dataset, change, (seed, epoch)
         # numpy takes missing numbers of a key for 0: the samples count from 1
         self.order = np.random.default_rng((*self.key, 0)).permutation(len(dataset))
@@ -310,13 +318,13 @@ class Epoch(Dataset):
 class SplitData(pl.LightningDataModule):
     '''Batches of a DataSplit, with the published options.
 
-    `setup` raises `InputError` for files that are missing, and requests that no row serves.'''
+    `setup` raises `InputError` for files that are missing and for requests that no row can serve.'''
     def __init__(self, data_file, base_dir, # see `read_split`
                  requests:Requests|None=None, # None: the published nine flows
                  img_size=(128, 224), # see `working_size`
-                 batch_size:int=3,
-                 subsample:int=1, # in training: every so many rows of each sequence
-                 boundaries:str='Strict', # of `BOUNDARIES`
+                 batch_size:int=3, # samples per batch; 3: as published
+                 subsample:int=1, # in training, take every n-th row of each sequence
+                 boundaries:str='Strict', # a name in `BOUNDARIES`
                  cache=None, # see `open_readers`
                  workers:int=0, # processes that load
                  augmentations:Sequence[str]=(), # names, see `augmentation`; in this order
@@ -336,8 +344,8 @@ _log = logging.getLogger(__name__)
 _STAGES = {'fit': ('train', 'val'), 'validate': ('val',), 'test': ('test',), 'predict': ('test',)}
 
 @patch
-def setup(self:SplitData, stage:str='fit'): # of `_STAGES`
-    'Open the tables of a stage, and check all of their files.'
+def setup(self:SplitData, stage:str='fit'): # fit, validate, test or predict
+    'Opens the tables of a stage and checks all of their files.'
     for part in _STAGES[stage]:
         if part not in self.datasets: self.datasets[part] = self._open(part)
 
@@ -391,9 +399,9 @@ def predict_dataloader(self:SplitData):
 
 # %% ../nbs/55_data.ipynb #339a54d3
 class Shard(Dataset):
-    'The volumes of a shard made by `make_shard`.'
+    'The volumes of a shard made by `make_shard`, as samples; `InputError` if it is none.'
     def __init__(self, folder, # with flow.npy and labels.npy
-                 first:int=0, last:int|None=None): # the part to use, as in a slice
+                 first:int=0, last:int|None=None): # the volumes to use, as in a slice
         for n in ('flow.npy', 'labels.npy'):
             if not (Path(folder)/n).is_file():
                 raise InputError(folder, 'a shard (flow.npy and labels.npy)', f'no {n}')
@@ -410,11 +418,12 @@ class Shard(Dataset):
 
 # %% ../nbs/55_data.ipynb #b16fc025
 def cache_flows(videos:Sequence, # video files or folders of frames
-                cache, # folder for one .npy file a video; those that are there are kept
-                estimator:FlowEstimator, # see `FLOW_ESTIMATORS`
-                size=(128, 224)) -> list[Path]: # of the flow, (h, w)
-    ('Estimate the flow of `videos` and store it as (2,T,h,w) float16, pixels '
-     'of (h,w); returns the files.')
+                cache, # folder for one .npy file per video; those that exist are kept
+                estimator:FlowEstimator, # such as `DIS()`
+                size=(128, 224), # of the flow, (h, w), pixels
+               ) -> list[Path]: # the files
+    ('Estimates the flow of videos and stores it as (2,T,h,w) float16, pixels of (h,w); '
+     '`InputError` if two have the same name.')
     files = [Path(cache)/f'{Path(v).stem}.npy' for v in videos]
     if len(set(files)) < len(files):
         raise InputError(cache, 'videos of different names', 'the same name twice')
@@ -425,9 +434,10 @@ def cache_flows(videos:Sequence, # video files or folders of frames
     return files
 
 class Windows(Dataset):
-    'All windows of `length` consecutive frames of stored flows, without labels.'
-    def __init__(self, files:Sequence, # .npy files, (2,T,H,W) each
-                 length:int=9, stride:int=4): # frames of a window, frames from one to the next
+    'Windows of consecutive frames of stored flows, without labels; `InputError` if all videos are too short.'
+    def __init__(self, files:Sequence, # .npy files, (2,T,H,W) each, as of `cache_flows`
+                 length:int=9, # flows in a window
+                 stride:int=4): # frames from one window to the next
         self.length, self.stride = length, stride
         self.volumes = [np.load(f, mmap_mode='r') for f in files]
         self.where = [(v, t) for v, volume in enumerate(self.volumes)
@@ -443,11 +453,12 @@ class Windows(Dataset):
 
 # %% ../nbs/55_data.ipynb #561e9581
 class Mixture(Dataset):
-    'Random draws from several datasets, augmented; item (epoch, n) is always the same.'
-    def __init__(self, sources:Sequence[Dataset], weights:Sequence[float],
-                 length:int, # samples an epoch
-                 augment:Sequence[Callable]=(), # (sample, rng) -> sample, in this order
-                 seed:int=0):
+    'Random draws from several datasets, augmented; sample n of an `epoch` is always the same.'
+    def __init__(self, sources:Sequence[Dataset], # of samples of one size
+                 weights:Sequence[float], # of the sources, ≥ 0, any sum
+                 length:int, # samples per epoch
+                 augment:Sequence[Callable]=(), # (sample, rng) -> sample, applied in this order
+                 seed:int=0): # of all draws
         (self.sources, self.length, self.augment, self.seed,
          self.epoch) = sources, length, augment, seed, 0
         self.odds = np.asarray(weights, float) / np.sum(weights)
@@ -461,25 +472,27 @@ class Mixture(Dataset):
         return s
 
 # %% ../nbs/55_data.ipynb #66245952
-AUGMENT = (flip, zoom, camera_motion, # of the shipped weights: half the published odds
+AUGMENT = (flip, zoom, camera_motion, # as for the shipped weights; perturbations at half the published odds
            replace(PERTURBATIONS['PerturbInputFlowNoise'], odds=.1),
            replace(PERTURBATIONS['PerturbInputFlowNull'], odds=.1))
 
 class VolumeData(pl.LightningDataModule):
     'Batches of samples: a mixture for training, fixed datasets for validation.'
-    def __init__(self, train:Sequence[Dataset], val:Sequence[Dataset],
+    def __init__(self, train:Sequence[Dataset], # the sources of the mixture
+                 val:Sequence[Dataset], # one after the other
                  weights:Sequence[float]|None=None, # of the training sources; None: all the same
-                 batch_size:int=4,
-                 samples_per_epoch:int=400, # of each process
-                 augment:Sequence[Callable]=AUGMENT,
-                 seed:int=123, workers:int=0): # workers: processes that load
+                 batch_size:int=4, # samples per batch
+                 samples_per_epoch:int=400, # for each process
+                 augment:Sequence[Callable]=AUGMENT, # in training, (sample, rng) -> sample
+                 seed:int=123, # of all draws
+                 workers:int=0): # processes that load
         super().__init__()
         self.mixture = Mixture(train, weights or [1.]*len(train), samples_per_epoch, augment, seed)
         self.val, self.batch_size, self.workers = ConcatDataset(val), batch_size, workers
         self.samples = samples_per_epoch
 
     def train_dataloader(self):
-        'Of this epoch (Trainer: reload_dataloaders_every_n_epochs=1).'
+        'Batches of the current epoch (the Trainer needs reload_dataloaders_every_n_epochs=1).'
         self.mixture.epoch = self.trainer.current_epoch if self.trainer else 0
         self.mixture.length = self.samples*(self.trainer.world_size if self.trainer else 1)
         return DataLoader(self.mixture, batch_size=self.batch_size, num_workers=self.workers,
