@@ -50,7 +50,14 @@ def offline(nb: dict, host: str, up: str) -> dict:
         html = re.sub(r'<style.*?</style>', '', ''.join(data['text/html']), flags=re.DOTALL).replace('<th></th>', '<td></td>')
         data.clear()
         data['text/markdown'] = f'```{{=html}}\n{html.strip()}\n```'
+    for data in (o['data'] for c in nb['cells'] for o in c.get('outputs', []) if 'text/markdown' in o.get('data', {})):
+        data['text/markdown'] = plain_code(''.join(data['text/markdown']))
     return nb
+
+
+def plain_code(text: str) -> str:
+    "Markdown whose blocks of code have no links: nbdev links names in comments there too, where a link is not one."
+    return re.sub(r'```.*?```', lambda block: re.sub(r'\[`([^`\]]+)`\]\([^)\s]+\)', r'\1', block[0]), text, flags=re.DOTALL)
 
 
 def quoted(text: str) -> str: return json.dumps(' '.join(text.split()), ensure_ascii=False)

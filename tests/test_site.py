@@ -212,6 +212,11 @@ def test_captions_of_the_site(builder):
     assert found[6] == '![Why it matters.](a.png){fig-alt="What is seen"}\n\nMore.'
 
 
+def test_no_links_in_code(builder):
+    text = '[`a`](b.html#a)\n```python\ndef f(\n    x, # of [`a`](b.html#a), see [`c`](d.html#c)\n)\n```\n*As [`a`](b.html#a).*'
+    assert builder.plain_code(text) == '[`a`](b.html#a)\n```python\ndef f(\n    x, # of a, see c\n)\n```\n*As [`a`](b.html#a).*'
+
+
 def test_imports_are_folded(builder):
     sources = ['import os\nfrom a import (b,\n  c)', 'import os\nprint(1)', '%matplotlib inline', 'x = 1']
     found = [c['source'] for c in builder.folded(notebook(*sources))['cells']]
