@@ -93,10 +93,10 @@ class Shard:
         step = env.get('SLURM_ARRAY_TASK_STEP', 1)
         return cls((int(env['SLURM_ARRAY_TASK_ID']) - int(first))//int(step) + 1, int(count))
 
-    def __call__(self, things:list # such as the names of all videos
+    def __call__(self, items:list # such as the names of all videos
                 ) -> list: # those of this shard
         'Every n-th element, from the i-th on.'
-        return things[self.i - 1::self.n]
+        return items[self.i - 1::self.n]
 
     @property
     def manifest(self) -> str: # file name

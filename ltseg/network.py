@@ -466,8 +466,8 @@ class MaskNetwork(nn.Module):
         return self.logits(flow, K).softmax(dim=1)
 
     def _check(self, flow, K):
-        if flow.ndim != 5 or flow.shape[1] != 2:
-            raise InputError('flow', 'shape (B,2,T,H,W)', f'{tuple(flow.shape)}')
+        if flow.ndim != 5 or flow.shape[1] != 2 or flow.shape[2] < 1:
+            raise InputError('flow', 'shape (B,2,T,H,W) with T of at least 1', f'{tuple(flow.shape)}')
         if min(flow.shape[-2:]) < 16:
             raise InputError('flow', 'at least 16×16 pixels', f'{flow.shape[-2]}×{flow.shape[-1]}')
         if not 1 <= K <= self.max_segments:
@@ -516,7 +516,11 @@ def build_network(config:NetworkConfig, # such as one of `CONFIGS`
                  ) -> MaskNetwork: # untrained
     '''The network that `config` describes, with weights drawn from torch's current random state.
 
-    `InputError` for the name of a part that does not exist, and for a norm other than 'group' on the lean backbone.'''
+    `InputError` for the name of a part that does not exist, for a norm other than 'group' on the lean backbone, and for sizes that
+    do not fit: heads that do not divide the coarsest level's channels, or no query.'''
+    if config.n_queries < 1: raise InputError('n_queries', 'at least 1', str(config.n_queries))
+    if config.heads < 1 or config.channels[-1] % config.heads:
+        raise InputError('heads', f'a divisor of the {config.channels[-1]} channels of the coarsest level', str(config.heads))
     prepare = choose(INPUTS, config.inputs, 'network inputs')()
     backbone = choose(BACKBONES, config.backbone, 'backbone')(config, prepare.channels)
     queries = choose(QUERIES, config.queries, 'queries')(config.n_queries, config.channels[-1])
