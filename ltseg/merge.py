@@ -78,6 +78,9 @@ class Partition:
         labels = _thin(masks).argmax(0)
         self.pixels = {(k,): (labels == k).to(flow.dtype) # segment -> (T,h,w)
                        for k in labels.unique().tolist()} # empty ones are none
+        sizes = {s: p.sum() for s, p in self.pixels.items()}
+        least = min(SPECK*labels.numel(), max(sizes.values()))
+        self.specks = {s: self.pixels.pop(s) for s, size in sizes.items() if size < least}
         self.own = {s: self.loss(s, self.residual(p)) for s, p in self.pixels.items()}
         self.strains = {pair: self.strain(*pair) for pair in combinations(self.pixels, 2)}
 
@@ -118,6 +121,16 @@ def mergers(parts:Partition) -> Iterator: # of (strain, a, b), each before it is
         yield strain, a, b
         parts.join(a, b)
 
+# %% ../nbs/76_merge.ipynb #f8234e13
+@patch
+def groups(self:Partition) -> list: # of tuples of masks
+    'The masks that each segment is made of, each speck with the segment whose motion is nearest to its own.'
+    residuals = {s: self.residual(p) for s, p in self.pixels.items()}
+    found = {s: s for s in self.pixels}
+    for speck, pixels in self.specks.items():
+        found[min(residuals, key=lambda s: (pixels*residuals[s]).sum().item())] += speck
+    return list(found.values())
+
 # %% ../nbs/76_merge.ipynb #2f8797c4
 @dataclass(frozen=True)
 class Merge:
@@ -140,7 +153,7 @@ class Merge:
         parts = Partition(masks, flow, self.model, origin)
         for strain, _, _ in mergers(parts):
             if strain > self.tolerance: break
-        return _by_size(_add_up(masks, list(parts.pixels)))
+        return _by_size(_add_up(masks, parts.groups()))
 
 def _add_up(masks, groups): # masks that won nothing go to the first group: sums must stay 1
     used = {k for group in groups for k in group}

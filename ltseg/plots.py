@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PALETTE', 'SAFE_PALETTE', 'labels_to_rgb', 'show_grid', 'overlay', 'residual_to_rgb', 'spread', 'contact_sheet',
-           'write_palette_png']
+           'write_palette_png', 'read_labels']
 
 # %% ../nbs/15_plots.ipynb #9a6a82d9
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import cv2
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
 
 from .files import InputError, atomic_path
@@ -134,3 +134,19 @@ def write_palette_png(path, # of the PNG file, which is whole or absent
     image = Image.fromarray(_labels(labels)) # mode L; the same bytes become indices into the palette
     image.putpalette(PALETTE.tobytes())
     with atomic_path(path) as tmp: image.save(tmp)
+
+# %% ../nbs/15_plots.ipynb #780de3b4
+def read_labels(file, # a PNG of 8 bits, palette or grey
+                size=None # (H,W) that it must have; None: any
+               ) -> np.ndarray: # (H,W) uint8
+    'The labels in a PNG; `InputError` if it is broken, or of another kind or size.'
+    try:
+        with Image.open(file) as image:
+            if image.mode not in 'PL': raise InputError(file, 'labels of 8 bits', image.mode)
+            labels = np.array(image)
+    except InputError: raise
+    except (UnidentifiedImageError, OSError, SyntaxError) as e:
+        raise InputError(file, 'a complete PNG', str(e)) from e
+    if size is not None and labels.shape != tuple(size):
+        raise InputError(file, f'{tuple(size)} pixels (rows, columns)', str(labels.shape))
+    return labels

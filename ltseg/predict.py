@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PREDICTIONS', 'FORMATS', 'Shot', 'shots', 'open_shot', 'predict', 'run_weights', 'run_settings', 'open_method',
-           'flow_origin', 'save_predictions', 'Predictions', 'read_predictions', 'read_labels', 'export']
+           'flow_origin', 'save_predictions', 'Predictions', 'read_predictions', 'export']
 
 # %% ../nbs/82_predict.ipynb #0d575dfe
 import json
@@ -15,14 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from tqdm.auto import tqdm
 
 from .files import InputError, atomic_folder, choose
 from .flow import flow_size, read_flows
 from .inference import METHODS, Clock, Method, cut_volume, follow, make_plan, name_of
 from .motion import MotionModel
-from .plots import write_palette_png
+from .plots import read_labels, write_palette_png
 from .reader import Source, check_size, working_size
 from .result import Segmentation, write_json
 from .segmenter import versions
@@ -240,22 +239,6 @@ def read_predictions(folder # of `save_predictions`
     gone = [f.relative_to(folder) for name in records for f in found.files(name) if not f.is_file()]
     if gone: raise InputError(folder, 'a label image for every frame', f'no {_some(gone)}')
     return found
-
-# %% ../nbs/82_predict.ipynb #899942e7
-def read_labels(file, # a PNG of 8 bits, palette or grey
-                size=None # (H,W) that it must have; None: any
-               ) -> np.ndarray: # (H,W) uint8
-    'The labels in a PNG; `InputError` if it is broken, or of another kind or size.'
-    try:
-        with Image.open(file) as image:
-            if image.mode not in 'PL': raise InputError(file, 'labels of 8 bits', image.mode)
-            labels = np.array(image)
-    except InputError: raise
-    except (UnidentifiedImageError, OSError, SyntaxError) as e:
-        raise InputError(file, 'a complete PNG', str(e)) from e
-    if size is not None and labels.shape != tuple(size):
-        raise InputError(file, f'{tuple(size)} pixels (rows, columns)', str(labels.shape))
-    return labels
 
 # %% ../nbs/82_predict.ipynb #9f6896d5
 def _davis17(predictions, name, folder): # writes the PNGs of one sequence

@@ -25,8 +25,7 @@ from PIL import Image
 from .files import InputError, atomic_path
 from .flow import is_flow
 from .motion import MotionModel
-from .plots import SAFE_PALETTE, spread
-from .predict import read_labels
+from .plots import SAFE_PALETTE, read_labels, spread
 from .video import open_frames
 
 # %% ../nbs/86_report.ipynb #e7cecea4

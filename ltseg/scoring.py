@@ -28,8 +28,8 @@ from .evaluation import (FRAMES, Annotations, count_areas, count_masks, count_ob
                               resize_probs, resized_labels, score_areas, score_labels,
                               score_masks, score_objects, statistics)
 from .files import InputError, atomic_folder, choose
-from .plots import contact_sheet, overlay, spread
-from .predict import Predictions, Shot, flow_origin, read_labels, shots
+from .plots import contact_sheet, overlay, read_labels, spread
+from .predict import Predictions, Shot, flow_origin, shots
 from .result import write_json
 from .segmenter import versions
 from .selection import SELECTION, Frames, Rule, count_pairs, decide

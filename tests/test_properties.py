@@ -18,8 +18,7 @@ from ltseg.flow import read_flow, read_volume, resize_flow, write_flow, write_vo
 from ltseg.link import Linker, label_of, likeness, match, read_memory, soft_iou, write_memory
 from ltseg.motion import MotionModel
 from ltseg.network import NetworkConfig
-from ltseg.plots import write_palette_png
-from ltseg.predict import read_labels
+from ltseg.plots import read_labels, write_palette_png
 from ltseg.segmenter import Recipe, Segmenter, load_weights, save_weights
 from ltseg.splits import COLUMNS, read_split, write_split
 from ltseg.video import open_frames, read_image, reduced_size, write_video
