@@ -19,6 +19,7 @@ from nbdev.serve import proc_nbs
 
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
 OPTION = re.compile(r'^#\| *([\w-]+): *(.*)$\n?', re.MULTILINE)
+PRIVATE = re.compile(r'\[(`_[^`\]]*`)\]\([^)\s]*\)')  # links to names that have no entry on any page
 CAPTION = re.compile(r'\*(?![\s*])((?:`[^`]*`|\*\*.+?\*\*|[^*`])+)(?<!\s)\*(?!\*)\s*', re.DOTALL)  # prose in italics that begins what stands behind a picture
 PICTURE = re.compile(r'^!\[([^\]]+)\]\(([^)\s]+)\)\n\s*' + CAPTION.pattern, re.MULTILINE | re.DOTALL)
 PANDOC = ['pandoc', '-f', 'markdown+lists_without_preceding_blankline', '-t', 'html', '--mathml', '--section-divs',
@@ -45,7 +46,7 @@ a[aria-current] { color: var(--ink); font-weight: 600; } figure { margin: 1rem 0
 def offline(nb: dict, host: str, up: str) -> dict:
     """A processed notebook that needs no other host: links of nbdev to `host`, where the site will be, lead to the page beside it (`up` leads to
     the top), and what is HTML among the outputs becomes a raw block of Markdown, since for HTML Quarto makes a page fetch jQuery and RequireJS."""
-    nb = json.loads(json.dumps(nb).replace(f'({host}/', f'({up}'))
+    nb = json.loads(PRIVATE.sub(r'\1', json.dumps(nb).replace(f'({host}/', f'({up}')))
     for data in (o['data'] for c in nb['cells'] for o in c.get('outputs', []) if 'text/html' in o.get('data', {})):
         html = re.sub(r'<style.*?</style>', '', ''.join(data['text/html']), flags=re.DOTALL).replace('<th></th>', '<td></td>')
         data.clear()

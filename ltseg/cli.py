@@ -9,6 +9,7 @@ __all__ = ['build_parser', 'main']
 import argparse, difflib, json, logging, os, re, sys, warnings
 from pathlib import Path
 
+from . import __version__
 from .files import InputError, check_folder
 
 # %% ../nbs/90_cli.ipynb #644498c7
@@ -22,6 +23,9 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, prog=None, description=None, epilog=None):
         super().__init__(prog=prog, description=description, epilog=epilog, allow_abbrev=False,
                          formatter_class=_Help)
+
+    def error(self, message): # the usage of a command is longer than the window
+        self.exit(2, f'{self.prog}: error: {message}\n({self.prog} --help lists all that can be said)\n')
 
     def parse_known_args(self, args=None, namespace=None): # a misspelt word before a missing one
         if self._subparsers is None:
@@ -153,6 +157,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = _Parser(prog='ltseg',
                      description='Segment a video into the parts that move coherently.',
                      epilog='ltseg COMMAND --help explains a command. To begin: ltseg demo')
+    parser.add_argument('--version', action='version', version=f'ltseg {__version__}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     for add in (_add_segment, _add_demo, _add_report, _add_split, _add_flow, _add_train,
                 _add_predict, _add_evaluate, _add_export):
@@ -301,23 +306,25 @@ def _loss_options(p):
     p.add_argument('--unsupervised', type=float, metavar='X',
                    help="weight of the loss without ground truth; default: the recipe's")
     p.add_argument('--loss', choices=('pieceFitScale', 'pieceFit'),
-                   help='the loss without ground truth; published: pieceFitScale')
+                   help='the loss without ground truth; default: pieceFitScale, as published')
     p.add_argument('--distance', choices=_DISTANCES,
-                   help='how far flow and motion model are apart; published: l1')
+                   help='how far flow and motion model are apart; default: l1, as published')
     p.add_argument('--regularisation', type=_weights, metavar='JSON',
                    help='weights of ' + ', '.join(_REGULARISERS)
-                        + """; published: '{"EulerPottsl1R3": 1}'""")
+                        + """; default: '{"EulerPottsl1R3": 1}', as published""")
     p.add_argument('--motion-model', '--param-model', metavar='NAME',
                    help='how a segment may move, such as Affine in space; with _fkN behind it also '
-                        'over time, with a control point every N frames; published: '
-                        'QuadraticFull_fk3')
+                        'over time, with a control point every N frames; default: '
+                        'QuadraticFull_fk3, as published')
 
 def _optimiser_options(p):
     p.add_argument('--schedule', '--scheduler', choices=_SCHEDULES,
-                   help='how the learning rate changes; published: WarmupDecay')
-    p.add_argument('--lr', type=float, metavar='X', help='learning rate; published: 1e-4')
+                   help="how the learning rate changes; default: the recipe's (ltms: WarmupDecay, as "
+                        'published; synthetic: cosine)')
+    p.add_argument('--lr', type=float, metavar='X', help="learning rate; default: the recipe's (ltms: "
+                   '1e-4, as published; synthetic: 1e-3)')
     p.add_argument('--batch-size', type=int, metavar='N',
-                   help='volumes in a step; published: 3')
+                   help='volumes in a step; default: 3 for a DataSplit, as published, else 4')
     p.add_argument('--average', type=float, default=0., metavar='D',
                    help='validate and keep a running average of the weights with this decay, such '
                         'as 0.997; default: no average')
@@ -569,7 +576,7 @@ def _segment_all(args): # -> summary, exit status
     rows = work_off(name_videos(find_videos(args.inputs)), args.out, segment, shard,
                     progress=sys.stderr.isatty())
     failed = [r for r in rows if r.state == 'failed']
-    told = [f'{r.video}: {r.error}' for r in failed]
+    told = [r.error if r.error.startswith(str(r.video)) else f'{r.video}: {r.error}' for r in failed]
     summary = f'{len(rows) - len(failed)} videos done, {len(failed)} failed → {Path(args.out)/shard.manifest}'
     return '\n'.join([*told, summary]), int(bool(failed))
 
@@ -723,7 +730,8 @@ def main(argv=None # the words after `ltseg`; None: those of the process
     logging.basicConfig(level=logging.WARNING, format='%(message)s')
     # read when torch is imported: threads that wait must not keep busy the cores that others need
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-    args = build_parser().parse_args(_dashed(sys.argv[1:] if argv is None else argv))
+    words = sys.argv[1:] if argv is None else argv
+    args = build_parser().parse_args(_dashed(words or ['--help']))
     try: told = args.run(args)
     except (InputError, ImportError, OSError) as e:
         print(f'ltseg: {e}', file=sys.stderr)

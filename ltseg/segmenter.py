@@ -424,8 +424,10 @@ def weights_path(name_or_path:str, # a name of WEIGHTS, or a .safetensors or .ck
     if name_or_path in WEIGHTS: return Path(str(files('ltseg')))/'weights'/WEIGHTS[name_or_path]
     path = Path(name_or_path)
     if path.suffix in _LOADERS and path.is_file(): return path
-    raise InputError('weights', f'one of {", ".join(WEIGHTS)}, or a .safetensors or .ckpt file',
-                     f'{name_or_path!r}')
+    found = ('a folder' if path.is_dir() else 'nothing of that name' if path.suffix in _LOADERS
+             else f'{name_or_path!r}')
+    raise InputError(f'weights {path}' if path.suffix in _LOADERS or path.is_dir() else 'weights',
+                     f'one of {", ".join(WEIGHTS)}, or a .safetensors or .ckpt file', found)
 
 @patch(cls_method=True)
 def from_pretrained(cls:Segmenter,

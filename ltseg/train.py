@@ -6,7 +6,7 @@
 __all__ = ['LOGGERS', 'TrainSettings', 'build_data', 'build_segmenter', 'read_metrics', 'trainer_options', 'train']
 
 # %% ../nbs/70_train.ipynb #0c3d26dd
-import inspect, json, math
+import inspect, json, logging, math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -310,6 +310,17 @@ def _about(s, best): # best: checkpoint of the best validation
 
 def _step(path): return torch.load(path, map_location='cpu', weights_only=True)['global_step']
 
+# %% ../nbs/70_train.ipynb #e7672212
+_log = logging.getLogger(__name__)
+
+class _Lines(Callback):
+    'Writes losses and J to the log after each validation.'
+    def on_validation_end(self, trainer, module):
+        if trainer.sanity_checking or not trainer.is_global_zero: return
+        seen = trainer.callback_metrics
+        told = [f'{name} {float(seen[name]):.3f}' for name in ('train/loss', 'val/loss', 'val/jaccard') if name in seen]
+        _log.info('step %d: %s', trainer.global_step, ', '.join(told))
+
 # %% ../nbs/70_train.ipynb #b4fe1b28
 _OURS = {'self', 'barebones', 'logger', 'callbacks', 'plugins', 'default_root_dir', 'enable_checkpointing',
          'enable_model_summary', 'enable_progress_bar', 'reload_dataloaders_every_n_epochs',
@@ -335,7 +346,7 @@ def _limit_batches(s, trainer, data): # of an epoch, once it is known how many p
     if 'log_every_n_steps' not in s.trainer: trainer.log_every_n_steps = min(20, max(1, batches))
 
 def _callbacks(s, data, progress):
-    out = [TQDMProgressBar(refresh_rate=10)] if progress else []
+    out = [TQDMProgressBar(refresh_rate=10) if progress else _Lines()]
     if s.average: out.append(EMAWeightAveraging(decay=s.average))
     if s.data_file: out.append(_ResultsCSV(Path(s.out)/'results.csv', data.datasets['val'].split.table))
     return out

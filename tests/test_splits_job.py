@@ -172,7 +172,7 @@ HOSTILE = {  # name -> (what is done to the job, words of the command, words of 
                       ['evaluate', '--predictions', 'DONE'], ['kites/00003.png']),
     'frame not predicted': (lambda d: edit(d/'run/predictions/toy_val/predictions.json', '"00003",', ''),
                             ['evaluate', '--predictions', 'DONE'], ['00003']),
-    'idle option': (lambda d: None, ['evaluate', '--predictions', 'DONE', '-cs', '4'], ['--predictions', 'cut_size']),
+    'idle option': (lambda d: None, ['evaluate', '--predictions', 'DONE', '-cs', '4'], ['--predictions', '--cut-size']),
     'too many segments': (lambda d: None, ['predict', '-K', '9'], ['1 to 3']),
     'two methods': (lambda d: None, ['predict', '--weights', 'default'], ['--model-dir', '--weights']),
 }
