@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from html import escape
 from pathlib import Path
 
@@ -59,6 +60,35 @@ def offline(nb: dict, host: str, up: str) -> dict:
 def plain_code(text: str) -> str:
     "Markdown whose blocks of code have no links: nbdev links names in comments there too, where a link is not one."
     return re.sub(r'```.*?```', lambda block: re.sub(r'\[`([^`\]]+)`\]\([^)\s]+\)', r'\1', block[0]), text, flags=re.DOTALL)
+
+
+def class_source(path: Path, name: str) -> str:
+    "What a reader must know of class `name` in the module `path`: its fields with their comments, and how it is called."
+    lines = path.read_text(encoding='utf8').splitlines()
+    node = next(n for n in ast.parse('\n'.join(lines)).body if isinstance(n, ast.ClassDef) and n.name == name)
+    parts = [lines[f.lineno - 1:f.end_lineno] for f in node.body if isinstance(f, ast.AnnAssign)]
+    parts += [lines[f.lineno - 1:max(f.lineno, f.body[0].lineno - 1)] for f in node.body
+              if isinstance(f, ast.FunctionDef) and f.name in {'__call__', 'forward'}]
+    return '\n'.join([lines[node.lineno - 1], *(line for part in parts for line in part)])
+
+
+def with_fields(nb: dict, modules: Path) -> dict:
+    "A notebook in which classes show their fields: of named tuples and protocols nbdev knows only `*args, **kwargs`."
+    pattern = re.compile(r'(/(\w+)\.py#L.*?#+ (\w+)\n\n```python\n)def \3\(\n    \*args.*?(?=\n```)', re.DOTALL)
+    for data in (o['data'] for c in nb['cells'] for o in c.get('outputs', []) if 'text/markdown' in o.get('data', {})):
+        text = ''.join(data['text/markdown'])
+        data['text/markdown'] = pattern.sub(lambda m: m[1] + class_source(modules/f'{m[2]}.py', m[3]), text)
+    return nb
+
+
+def options() -> list:
+    "Cells with the help of every command of the program."
+    def told(*words):
+        return subprocess.run([sys.executable, '-c', 'from ltseg.cli import main; main()', *words, '--help'], check=True,
+                              env={**os.environ, 'COLUMNS': '100'}, capture_output=True, text=True).stdout
+    commands = re.findall(r'^    (\w+)  ', told(), re.MULTILINE)
+    texts = ['## All options', *(f'### ltseg {c}\n\n```text\n{told(c).strip()}\n```' for c in commands)]
+    return [dict(cell_type='markdown', id=f'options-{n}', metadata={}, source=text) for n, text in enumerate(texts)]
 
 
 def quoted(text: str) -> str: return json.dumps(' '.join(text.split()), ensure_ascii=False)
@@ -184,7 +214,9 @@ def main():
     proc, docs = proc_nbs(n_workers=0), cfg.doc_path
     for path in proc.rglob('*.ipynb'):
         nb, up = json.loads(path.read_text(encoding='utf8')), '../'*len(path.relative_to(proc).parents[1:])
-        path.write_text(json.dumps(folded(captioned(offline(nb, cfg.doc_host + cfg.doc_baseurl, up)))), encoding='utf8')
+        if path.name == '90_cli.ipynb': nb['cells'] += options()
+        page = folded(captioned(with_fields(offline(nb, cfg.doc_host + cfg.doc_baseurl, up), cfg.lib_path)))
+        path.write_text(json.dumps(page), encoding='utf8')
     shutil.rmtree(docs, ignore_errors=True)
     if shutil.which('quarto'):
         subprocess.run(['quarto', 'render', '--no-cache'], cwd=proc, check=True)

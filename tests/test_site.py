@@ -217,6 +217,15 @@ def test_no_links_in_code(builder):
     assert builder.plain_code(text) == '[`a`](b.html#a)\n```python\ndef f(\n    x, # of a, see c\n)\n```\n*As [`a`](b.html#a).*'
 
 
+def test_classes_show_their_fields(builder):
+    text = 'x/ltseg/evaluation.py#L9)\n\n### Statistics\n\n```python\ndef Statistics(\n    *args, **kwargs\n):\n```\n\n*Summary.*'
+    nb = dict(cells=[dict(cell_type='code', source='', outputs=[dict(data={'text/markdown': text})])])
+    found = builder.with_fields(nb, ROOT/'ltseg')['cells'][0]['outputs'][0]['data']['text/markdown']
+    assert 'class Statistics(NamedTuple):\n    mean: float ' in found and '# share of values above 0.5' in found and '*args' not in found
+    assert found.startswith('x/ltseg') and found.endswith('\n```\n\n*Summary.*')
+    assert 'def __call__(self' in builder.class_source(ROOT/'ltseg'/'video.py', 'FlowEstimator')
+
+
 def test_imports_are_folded(builder):
     sources = ['import os\nfrom a import (b,\n  c)', 'import os\nprint(1)', '%matplotlib inline', 'x = 1']
     found = [c['source'] for c in builder.folded(notebook(*sources))['cells']]
