@@ -108,8 +108,9 @@ def predict_on_devices(split:Split, # a table with flow
                        options:dict, # of Lightning's Trainer: accelerator, devices, strategy, …
                        pictures:bool=False, overwrite:bool=False # see `save_predictions`
                       ) -> Path: # `out`
-    '''What `save_predictions` writes, by several processes. `InputError` if there are more processes
-    than sequences, if Lightning refuses the options, or if `out` is taken.'''
+    '''What `save_predictions` writes, by several processes.
+
+    `InputError` if there are more processes than sequences, if Lightning refuses the options, or if `out` is taken.'''
     items, writer = Sequences(split), SequenceWriter(pictures=pictures)
     trainer, model = _trainer(options, writer), SequencePredictor(open_method, segment)
     if trainer.world_size > len(items):
