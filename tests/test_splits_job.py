@@ -200,7 +200,8 @@ def test_hostile_input(case, copy, capsys):
 ])
 def test_misspelt(line, near, capsys):
     assert status(*line.split()) == 2
-    assert f'did you mean {near}' in capsys.readouterr().err.strip().splitlines()[-1]
+    said = capsys.readouterr().err.strip().splitlines()
+    assert f'did you mean {near}' in said[0] and len(said) == 2, said # not lost behind the usage of the command
 
 
 def test_dashes_and_underscores_are_one(job, tmp_path):
