@@ -125,6 +125,7 @@ def mergers(parts:Partition) -> Iterator: # of (strain, a, b), each before it is
 @patch
 def groups(self:Partition) -> list: # of tuples of masks
     'The masks that each segment is made of, each speck with the segment whose motion is nearest to its own.'
+    if not self.specks: return list(self.pixels) # nothing to fit for
     residuals = {s: self.residual(p) for s, p in self.pixels.items()}
     found = {s: s for s in self.pixels}
     for speck, pixels in self.specks.items():
@@ -134,7 +135,7 @@ def groups(self:Partition) -> list: # of tuples of masks
 # %% ../nbs/76_merge.ipynb #2f8797c4
 @dataclass(frozen=True)
 class Merge:
-    'Cuts segments apart and merges those that one motion explains; `InputError` for a negative tolerance.'
+    'Cuts segments apart and merges those that one motion explains; `InputError` for constants out of range.'
     model: MotionModel = field(default_factory=MotionModel) # motion of a segment
     tolerance: float = .2 # largest strain
     most: int = 8 # segments to begin with

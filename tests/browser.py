@@ -21,14 +21,17 @@ WIDE, NARROW = (1440, 900), (390, 844)
 needs_axe = pytest.mark.skipif(not AXE.is_file(), reason=f'no axe-core here: npm install --prefix {ARTIFACTS/"npm"} axe-core')
 
 
-def start(profile: Path):
-    "A browser that logs what the console says and what is asked of the network; it keeps its files in `profile`."
+@pytest.fixture(scope='module')
+def chromium(tmp_path_factory):
+    "A browser that logs what the console says and what is asked of the network."
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for flag in [*FLAGS, f'--user-data-dir={profile}']: options.add_argument(flag)
+    for flag in [*FLAGS, f'--user-data-dir={tmp_path_factory.mktemp("profile")}']: options.add_argument(flag)
     options.set_capability('goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'})
-    try: return webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    try: browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     except WebDriverException as e: pytest.skip(f'Chromium does not start here: {e.msg}')
+    yield browser
+    browser.quit()
 
 
 def emulate(browser, size: tuple, dark: bool = False):

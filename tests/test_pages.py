@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from browser import ARTIFACTS, NARROW, WIDE, console, emulate, needs_axe, requests, start, violations
+from browser import ARTIFACTS, NARROW, WIDE, chromium, console, emulate, needs_axe, requests, violations  # noqa: F401: a fixture
 
 DOCS = Path(__file__).resolve().parent.parent/'_docs'
 PAGES = sorted(p for p in DOCS.rglob('*.html') if not {'site_libs', 'images'} & set(p.relative_to(DOCS).parts))
@@ -13,48 +13,41 @@ if not PAGES: pytest.skip('the site is not built: run .ci/site.py', allow_module
 sizes = pytest.mark.parametrize(('size', 'dark'), [(WIDE, False), (NARROW, True)], ids=['1440-light', '390-dark'])
 
 
-@pytest.fixture(scope='module')
-def browser(tmp_path_factory):
-    browser = start(tmp_path_factory.mktemp('profile'))
-    yield browser
-    browser.quit()
-
-
 @sizes
-def test_pages_open(browser, size, dark):
-    emulate(browser, size, dark)
+def test_pages_open(chromium, size, dark):
+    emulate(chromium, size, dark)
     ARTIFACTS.mkdir(exist_ok=True)
     wrong = []
     for page in PAGES:
-        browser.get(page.as_uri())
-        wrong += [f'{page.name}: {said}' for said in console(browser)]
-        wrong += [f'{page.name} asks for {url}' for url in requests(browser) if not url.startswith('file://')]
-        wide = browser.execute_script('return document.documentElement.scrollWidth - innerWidth')
+        chromium.get(page.as_uri())
+        wrong += [f'{page.name}: {said}' for said in console(chromium)]
+        wrong += [f'{page.name} asks for {url}' for url in requests(chromium) if not url.startswith('file://')]
+        wide = chromium.execute_script('return document.documentElement.scrollWidth - innerWidth')
         if wide > 0: wrong.append(f'{page.name} is {wide} pixels wider than the window')
-        if page.stem in SHOTS: browser.save_screenshot(str(ARTIFACTS/f'page-{page.stem}-{size[0]}-{"dark" if dark else "light"}.png'))
+        if page.stem in SHOTS: chromium.save_screenshot(str(ARTIFACTS/f'page-{page.stem}-{size[0]}-{"dark" if dark else "light"}.png'))
     assert not wrong, '\n'.join(wrong)
 
 
 @needs_axe
 @sizes
-def test_pages_are_accessible(browser, size, dark):
-    emulate(browser, size, dark)
+def test_pages_are_accessible(chromium, size, dark):
+    emulate(chromium, size, dark)
     wrong = []
     for page in PAGES:
-        browser.get(page.as_uri())
-        wrong += [f'{page.name}: {v}' for v in violations(browser) if v[1] in ('serious', 'critical')]
+        chromium.get(page.as_uri())
+        wrong += [f'{page.name}: {v}' for v in violations(chromium) if v[1] in ('serious', 'critical')]
     assert not wrong, '\n'.join(wrong)
 
 
-def test_pages_without_javascript(browser):
+def test_pages_without_javascript(chromium):
     "The prose, code, pictures and links of a page are there before any script runs."
-    emulate(browser, WIDE)
-    browser.execute_cdp_cmd('Emulation.setScriptExecutionDisabled', dict(value=True))
+    emulate(chromium, WIDE)
+    chromium.execute_cdp_cmd('Emulation.setScriptExecutionDisabled', dict(value=True))
     try:
-        browser.get((DOCS/'motion.html').as_uri())
-        text = browser.find_element('tag name', 'main').text
-        pictures = browser.find_elements('css selector', 'main img')
+        chromium.get((DOCS/'motion.html').as_uri())
+        text = chromium.find_element('tag name', 'main').text
+        pictures = chromium.find_elements('css selector', 'main img')
         assert 'One weighted least-squares problem' in text and 'def MotionModel' in text
         assert len(pictures) >= 5 and all(p.is_displayed() and p.size['width'] > 100 for p in pictures)
-        assert browser.find_element('link text', 'Losses').is_displayed()
-    finally: browser.execute_cdp_cmd('Emulation.setScriptExecutionDisabled', dict(value=False))
+        assert chromium.find_element('link text', 'Losses').is_displayed()
+    finally: chromium.execute_cdp_cmd('Emulation.setScriptExecutionDisabled', dict(value=False))

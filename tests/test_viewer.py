@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from browser import ARTIFACTS, NARROW, WIDE, console, emulate, needs_axe, requests, start, violations
+from browser import ARTIFACTS, NARROW, WIDE, chromium, console, emulate, needs_axe, requests, violations  # noqa: F401: a fixture
 from ltseg.plots import write_palette_png
 from ltseg.report import write_report
 from ltseg.video import write_video
@@ -76,13 +76,6 @@ def result(tmp_path_factory):
 
 
 # ---- the browser
-
-@pytest.fixture(scope='module')
-def chromium(tmp_path_factory):
-    browser = start(tmp_path_factory.mktemp('profile'))
-    yield browser
-    browser.quit()
-
 
 @dataclass
 class Viewer:
