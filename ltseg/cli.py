@@ -7,10 +7,11 @@ __all__ = ['build_parser', 'main']
 
 # %% ../nbs/90_cli.ipynb #ebaecb37
 import argparse, difflib, json, logging, os, re, sys, warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import __version__
-from .files import InputError, check_folder
+from .files import InputError, InputWarning, check_folder
 
 # %% ../nbs/90_cli.ipynb #644498c7
 class _Help(argparse.ArgumentDefaultsHelpFormatter): # defaults, where the help does not tell them
@@ -724,15 +725,31 @@ def _export(args):
     return f'{args.format} → {export(args.predictions, args.out, args.format, args.overwrite)}'
 
 # %% ../nbs/90_cli.ipynb #10596e4d
+class _Stderr(logging.Handler): # to stderr as it is now, which tests and notebooks redirect
+    def emit(self, record): print(self.format(record), file=sys.stderr)
+
+@contextmanager
+def _logged_warnings(): # ours, every one; those of others are shown as Python shows them
+    with warnings.catch_warnings():
+        warnings.simplefilter('always', InputWarning)
+        others = warnings.showwarning
+
+        def show(message, category, *where):
+            if issubclass(category, InputWarning): logging.getLogger('ltseg').warning('ltseg: warning: %s', message)
+            else: others(message, category, *where)
+        warnings.showwarning = show
+        yield
+
 def main(argv=None # the words after `ltseg`; None: those of the process
         ) -> int:
     'The program `ltseg`; returns its exit status: 0, or 1 if some videos failed, or 2 for an error.'
-    logging.basicConfig(level=logging.WARNING, format='%(message)s')
+    logging.basicConfig(level=logging.WARNING, format='%(message)s', handlers=[_Stderr()])
     # read when torch is imported: threads that wait must not keep busy the cores that others need
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
     words = sys.argv[1:] if argv is None else argv
     args = build_parser().parse_args(_dashed(words or ['--help']))
-    try: told = args.run(args)
+    try:
+        with _logged_warnings(): told = args.run(args)
     except (InputError, ImportError, OSError) as e:
         print(f'ltseg: {e}', file=sys.stderr)
         return 2
