@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .files import InputError
+from .flow import resize_flow
 from .motion import MotionModel
 
 # %% ../nbs/35_em.ipynb #0e35eb2b
@@ -44,11 +45,12 @@ def _expect(flow, residuals, masks):
     return masks
 
 # %% ../nbs/35_em.ipynb #b263ade6
-def _turns(model, flow, masks, theta, n):
-    'n turns of M-step and E-step.'
+def _turns(model, flow, masks, n, full):
+    'n turns of M-step and E-step; `flow` is a reduction of one of the size `full`.'
+    theta = None
     for _ in range(n):
-        theta = model.fit(flow, masks, rounds=1, start=theta)
-        masks = _expect(flow, model.residuals(flow, theta), masks)
+        theta = model.fit(flow, masks, rounds=1, start=theta, full=full)
+        masks = _expect(flow, model.residuals(flow, theta, full=full), masks)
     return masks, theta
 
 # %% ../nbs/35_em.ipynb #93cbbf4c
@@ -60,9 +62,9 @@ def _grow(flow, residual, masks):
 
 # %% ../nbs/35_em.ipynb #fa03d711
 def _reduce(flow, rows):
-    'Flow with about `rows` pixels on the short side, by means over squares.'
+    'Flow with about `rows` pixels on the short side, by means over squares, or nearly squares.'
     n = max(1, round(min(flow.shape[-2:]) / rows))
-    return F.avg_pool2d(flow, n, ceil_mode=True)
+    return resize_flow(flow, [-(-side//n) for side in flow.shape[-2:]], rescale=False)
 
 # %% ../nbs/35_em.ipynb #bac43b4f
 def em_segment(flow:Tensor, # (2, T, H, W), pixels
@@ -78,15 +80,15 @@ def em_segment(flow:Tensor, # (2, T, H, W), pixels
     if len(found)!=4 or found[0]!=2: raise InputError('flow', '(2, T, H, W)', str(found))
     if n_segments<1: raise InputError('number of segments', 'at least 1', str(n_segments))
     if isinstance(model, str): model = MotionModel(model)
-    flow = flow.detach().float()
-    small = _reduce(flow, rows)
+    flow = flow.detach().to(torch.float64 if flow.dtype==torch.float64 else torch.float32)
+    small,full = _reduce(flow, rows),found[2:]
     masks = torch.ones_like(small[:1])
-    theta = model.fit(small, masks)
+    theta = model.fit(small, masks, full=full)
     for _ in range(n_segments-1):
-        residual = (model.residuals(small, theta) * masks).sum(0)
-        masks,theta = _turns(model, small, _grow(small, residual, masks), None, iterations)
+        residual = (model.residuals(small, theta, full=full) * masks).sum(0)
+        masks,theta = _turns(model, small, _grow(small, residual, masks), iterations, full)
     if n_segments==1: masks = torch.ones_like(flow[:1])
     elif small.shape!=flow.shape:
-        masks = F.interpolate(masks.transpose(0, 1), found[2:], mode='bilinear').transpose(0, 1)
+        masks = F.interpolate(masks.transpose(0, 1), full, mode='bilinear').transpose(0, 1)
         masks = _expect(flow, model.residuals(flow, theta), masks)
     return masks, model.fit(flow, masks, start=theta)

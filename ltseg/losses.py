@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from .files import InputError, choose
-from .motion import DISTANCES
+from .motion import DISTANCES, MotionModel
 
 # %% ../nbs/30_losses.ipynb #ab8b3126
 _all_ = ['DISTANCES'] # defined in `ltseg.motion`, where residuals are measured, and offered here as well
@@ -23,34 +23,38 @@ _all_ = ['DISTANCES'] # defined in `ltseg.motion`, where residuals are measured,
 def _distance(name, scale): # -> function of flow and parametric flow
     d = choose(DISTANCES, name, 'distance')
     if scale and name.endswith('_alt'): # relative to the flow already
-        raise InputError('distance with pieceFitScale (scale=True)', 'one not relative to the flow (this one: '
-                         'with pieceFit)', repr(name))
+        raise InputError('distance', f'{name} is relative to the flow already and goes with pieceFit (scale=False) only')
     return d
 
-def frame_losses(flow:Tensor, # (B, 2, T, H, W), pixels
-                 masks:Tensor, # (B, K, T, H, W), in [0, 1], sums to 1 over K
-                 residuals:Tensor, # (B, K, T, H, W), distance of the flow to each segment's motion
-                 distance='l1', # name of the distance that they were measured with
-                 scale=True # divide by the motion of the frame, ξ_t?
-                ) -> Tensor: # (B, T), >= 0
-    '''Mean residual under the masks in each frame, relative to its motion if `scale`.
-
-    An `InputError` for an unknown distance, or one that does not go with `scale`.'''
-    d = _distance(distance, scale)
+def _frame_losses(flow, masks, residuals, d, scale): # residuals: of the distance d, (B, K, T, H, W)
     loss = (masks*residuals).sum(-4).mean((-1, -2)) # (B, T)
     if not scale: return loss
     xi = d(flow, torch.zeros_like(flow)).mean((-1, -2))
     return loss / xi.maximum(0.01*xi.mean(-1, keepdim=True)).clamp(min=1e-10)
 
+def frame_losses(flow:Tensor, # (B, 2, T, H, W), pixels
+                 masks:Tensor, # (B, K, T, H, W), in [0, 1], sums to 1 over K
+                 model:MotionModel, # of the segments' motions
+                 theta:Tensor, # (B, K, C, P), its parameters
+                 distance='l1', # a name of `DISTANCES`
+                 scale=True # divide by the motion of the frame, ξ_t?
+                ) -> Tensor: # (B, T), >= 0
+    '''Mean distance to the motions under the masks in each frame, relative to the motion of the frame if `scale`.
+
+    An `InputError` for an unknown distance, or one that does not go with `scale`.'''
+    d = _distance(distance, scale)
+    return _frame_losses(flow, masks, model.residuals(flow, theta, distance), d, scale)
+
 # %% ../nbs/30_losses.ipynb #65373016
 def residual_loss(flow:Tensor, # (B, 2, T, H, W), pixels
                   masks:Tensor, # (B, K, T, H, W), in [0, 1], sums to 1 over K
-                  residuals:Tensor, # (B, K, T, H, W), distance of the flow to each segment's motion
-                  distance='l1', # name of the distance that they were measured with
+                  model:MotionModel, # of the segments' motions
+                  theta:Tensor, # (B, K, C, P), its parameters
+                  distance='l1', # a name of `DISTANCES`
                   scale=True # divide by the motion of each frame?
                  ) -> Tensor: # (B,), >= 0
     'The reconstruction loss of a volume: the mean of its `frame_losses` (section 3.4); errors as there.'
-    return frame_losses(flow, masks, residuals, distance, scale).mean(-1)
+    return frame_losses(flow, masks, model, theta, distance, scale).mean(-1)
 
 # %% ../nbs/30_losses.ipynb #7ea44340
 def reconstruction_loss(flow:Tensor, # (B, 2, T, H, W), pixels
@@ -63,14 +67,14 @@ def reconstruction_loss(flow:Tensor, # (B, 2, T, H, W), pixels
 
     With `scale`, `l2_normed_alt` and `squared_normed_alt` are an `InputError`.'''
     d = _distance(distance, scale)
-    return residual_loss(flow, masks, d(flow.unsqueeze(-5), parametric), distance, scale)
+    return _frame_losses(flow, masks, d(flow.unsqueeze(-5), parametric), d, scale).mean(-1)
 
 # %% ../nbs/30_losses.ipynb #7f40082a
 LOSSES = {'pieceFitScale': True, 'pieceFit': False} # name -> `scale`: each frame relative to its own motion?
 
 def choose_loss(loss:str='pieceFitScale', # a name of `LOSSES`; the default is the published one
                 distance:str='l1', # a name of `DISTANCES`; the default is the published one
-               ) -> Callable: # function of flow, masks and residuals; returns (B, T)
+               ) -> Callable: # function of flow, masks, model and theta; returns (B, T)
     "`frame_losses` with this loss and distance; an `InputError` if a name is unknown or the two do not go together."
     scale = choose(LOSSES, loss, 'loss')
     _distance(distance, scale)

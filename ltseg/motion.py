@@ -62,18 +62,22 @@ class MotionModel:
 
 # %% ../nbs/20_motion.ipynb #bbb0c343
 @lru_cache(256)
-def _powers(n, degree) -> Tensor: # (n, degree+1), float64
-    'Powers of `n` positions evenly spread over [-1, 1]; a single one lies in the middle.'
+def _powers(n, degree, full=None) -> Tensor: # (n, degree+1), float64
+    'Powers of `n` positions evenly spread over [-1, 1], or within it, see `_reach`; a single one lies in the middle.'
     with torch.inference_mode(False): # what is kept must serve in training, too
         x = torch.linspace(-1, 1, n, dtype=torch.float64) if n>1 else torch.zeros(1).double()
-        return x[:,None] ** torch.arange(degree+1)
+        return (x * _reach(n, full))[:,None] ** torch.arange(degree+1)
+
+def _reach(n, full):
+    'Where the centre of the last of `n` pixels lies that share the axis of `full` smaller ones, whose last centre is at 1.'
+    return 1 if full is None or full==1 or n==1 else full*(n-1) / (n*(full-1))
 
 def _render(poly, # (…, 3, 3) coefficients of i^a j^b
             H, W, device, dtype,
-            out=None) -> Tensor: # (…, H, W)
+            out=None, full=(None, None)) -> Tensor: # (…, H, W)
     'Polynomials on the pixel grid: first the rows, three numbers each, then the columns.'
-    rows = (_powers(H, 2).to(poly) @ poly).to(device, dtype) # (…, H, 3)
-    out = torch.mm(rows.view(-1, 3), _powers(W, 2).mT.to(device, dtype), out=out)
+    rows = (_powers(H, 2, full[0]).to(poly) @ poly).to(device, dtype) # (…, H, 3)
+    out = torch.mm(rows.view(-1, 3), _powers(W, 2, full[1]).mT.to(device, dtype), out=out)
     return out.view(*rows.shape[:-1], W)
 
 @patch
@@ -154,10 +158,11 @@ def _curves(self:MotionModel,
 def flow(self:MotionModel,
          theta:Tensor, # (B, K, C, P) or (K, C, P), pixels
          shape, # (T, H, W) of the volume
-         frames=None # indices or slice of the frames to render; None: all T
+         frames=None, # indices or slice of the frames to render; None: all T
+         full=None # size (H, W) of the volume that `theta` is of, if this one is a reduction of it
         ) -> Tensor: # (B, K, 2, T, H, W) or (K, 2, T, H, W), pixels; T: the frames rendered
     'The parametric flow of every segment (section 3.2); an `InputError` if `theta` does not fit the model and `shape`.'
-    if theta.ndim==3: return self.flow(theta[None], shape, frames)[0]
+    if theta.ndim==3: return self.flow(theta[None], shape, frames, full)[0]
     T,H,W = shape
     C,P = self.n_points(T), self.coefficients.shape[1]
     if theta.ndim!=4 or theta.shape[2:]!=(C, P):
@@ -166,17 +171,17 @@ def flow(self:MotionModel,
     with torch.autocast(theta.device.type, enabled=False):
         curves = self._curves(theta, T)
         if frames is not None: curves = curves[:,:,:,frames]
-        return _render(curves, H, W, theta.device, _float(theta))
+        return _render(curves, H, W, theta.device, _float(theta), full=full or (None, None))
 
 # %% ../nbs/20_motion.ipynb #6f7e6ac2
 def _moments(x, # (B, K, c, n, H, W)
-             degree) -> Tensor: # (n, B, K, c, degree+1, degree+1), float64
+             degree, full=(None, None)) -> Tensor: # (n, B, K, c, degree+1, degree+1), float64
     'Sums of x·i^a·j^b over every frame.'
     H,W = x.shape[-2:]
     # transposed: on processors matrix products are four times faster along a long last axis
-    rows = _powers(W, degree).mT.to(x) @ x.reshape(-1, W).mT # (degree+1, B·K·c·n·H)
+    rows = _powers(W, degree, full[1]).mT.to(x) @ x.reshape(-1, W).mT # (degree+1, B·K·c·n·H)
     rows = rows.to(**_small(x.device)).view(-1, *x.shape[:-1])
-    return torch.einsum('ha,ybkcth->tbkcay', _powers(H, degree).to(rows), rows)
+    return torch.einsum('ha,ybkcth->tbkcay', _powers(H, degree, full[0]).to(rows), rows)
 
 # %% ../nbs/20_motion.ipynb #79a22775
 @patch
@@ -251,7 +256,8 @@ def _slices(B, K, T, H, W, device):
 
 class _Problem:
     'Weighted least squares of a motion model, for changing weights.'
-    def __init__(self, model, flow, masks):
+    def __init__(self, model, flow, masks, full=None):
+        self.full = full or (None, None)
         self.model,self.flow,self.masks,self.shape = model,flow,masks,masks.shape
         self.dtype,self.small = _float(flow),_small(flow.device)
         B,K,T,H,W = masks.shape
@@ -281,7 +287,7 @@ def least_squares(self:_Problem,
     M,R = (torch.empty(T, B, K, 2, n, n, **self.small) for n in (5, 3))
     for t in self.slices:
         w,wf = weigh(t)
-        M[t],R[t] = _moments(w, 4),_moments(wf, 2)
+        M[t],R[t] = _moments(w, 4, self.full),_moments(wf, 2, self.full)
     S = self.L.shape[2]
     G = torch.einsum('tbkcxy,cpqsxy,ts->tbkcpq', M, self.Q, self.t[:,:2*S-1])
     h = torch.einsum('tbkcxy,cpsxy,ts->tbkcp', R, self.L, self.t[:,:S])
@@ -318,7 +324,7 @@ def by_residuals(self:_Problem,
     f,m = self.frames(t)
     B,K,_,n,H,W = m.shape
     r,w = (b[:2*m.numel()].view(B, K, 2, n, H, W) for b in self.buffers)
-    torch.sub(f, _render(curves[:,:,:,t], H, W, f.device, f.dtype, r.view(-1, W)), out=r)
+    torch.sub(f, _render(curves[:,:,:,t], H, W, f.device, f.dtype, r.view(-1, W), self.full), out=r)
     torch.div(m, torch.abs(r, out=w).clamp_(min=self.eps), out=w)
     return w, r.mul_(w)
 
@@ -343,7 +349,8 @@ def fit(self:MotionModel,
         masks:Tensor, # (B, K, T, H, W) or (K, T, H, W), weights in [0, 1]
         robust=True, # True: minimise Σ m |f - f̃|; False: Σ m (f - f̃)²
         rounds=ROUNDS, # of re-weighting, if robust
-        start=None # theta of an earlier fit to continue from, if robust; None: least squares
+        start=None, # theta of an earlier fit to continue from, if robust; None: least squares
+        full=None # size (H, W) of the volume that `flow` is a reduction of: the parameters are its; None: of none
        ) -> Tensor: # (B, K, C, P) or (K, C, P), pixels
     '''The parameters that explain `flow` best within `masks` (section 3.3, where L-BFGS does it).
 
@@ -351,10 +358,10 @@ def fit(self:MotionModel,
     if the shapes of `flow` and `masks` do not fit.'''
     if flow.ndim==4:
         start = None if start is None else start[None]
-        return self.fit(flow[None], masks[None], robust, rounds, start)[0]
+        return self.fit(flow[None], masks[None], robust, rounds, start, full)[0]
     _check(flow, masks)
     with torch.autocast(flow.device.type, enabled=False):
-        problem = _Problem(self, flow, masks)
+        problem = _Problem(self, flow, masks, full)
         go_on = robust and start is not None
         theta = start.to(**problem.small) if go_on else problem.least_squares(problem.by_masks)
         for _ in range(rounds if robust else 0): theta = problem.refine(theta)
@@ -382,12 +389,13 @@ DISTANCES = { # name -> function of flow and parametric flow, (…, 2, T, H, W) 
 def residuals(self:MotionModel,
               flow:Tensor, # (B, 2, T, H, W) or (2, T, H, W), pixels
               theta:Tensor, # (B, K, C, P) or (K, C, P), pixels
-              distance='l1' # a name of `DISTANCES`
+              distance='l1', # a name of `DISTANCES`
+              full=None # size (H, W) of the volume that `theta` is of, if `flow` is a reduction of it
              ) -> Tensor: # (B, K, T, H, W) or (K, T, H, W), >= 0; pixels for 'l1', 'l2' and 'charb'
     '''The distance of `flow` to the motion of each segment; an `InputError` for an unknown `distance`.
 
     It never holds the parametric flows of all frames at once, and no gradient flows through it.'''
-    if flow.ndim==4: return self.residuals(flow[None], theta[None], distance)[0]
+    if flow.ndim==4: return self.residuals(flow[None], theta[None], distance, full)[0]
     d,dtype = choose(DISTANCES, distance, 'distance'),_float(flow)
     B,_,T,H,W = flow.shape
     K = theta.shape[1]
@@ -395,6 +403,6 @@ def residuals(self:MotionModel,
     with torch.autocast(flow.device.type, enabled=False):
         curves = self._curves(theta, T)
         for t in _slices(*res.shape, flow.device):
-            motion = _render(curves[:,:,:,t], H, W, flow.device, dtype)
+            motion = _render(curves[:,:,:,t], H, W, flow.device, dtype, full=full or (None, None))
             res[:,:,t] = d(flow[:,None,:,t].to(dtype), motion)
     return res

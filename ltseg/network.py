@@ -59,15 +59,8 @@ class FlowAndResidual(nn.Module):
         frames = F.avg_pool2d(flow.transpose(1, 2).flatten(0, 1), n) # (B·T,2,h,w)
         h, w = frames.shape[-2:]
         theta = self.model.fit(frames[:, :, None], frames.new_ones(B*T, 1, 1, h, w),
-                               rounds=self.rounds)
-        theta = theta * self._stretch((H, W), (h, w), n).to(theta)
+                               rounds=self.rounds, full=(H, W))
         return self.model.flow(theta, (1, H, W)).view(B, T, 2, H, W).transpose(1, 2)
-
-    def _stretch(self, fine, coarse, n):
-        # Both grids call the centres of their outermost pixels ±1;
-        # those of the coarse grid lie (n-1)/2 pixels further in
-        i, j = ((H - 1)/(n*(h - 1)) for H, h in zip(fine, coarse))
-        return torch.tensor([i*j, i*i, j*j, i, j, 1.]*2) # of QuadraticFull, for u and for v
 
     @torch.no_grad()
     def forward(self, flow:Tensor) -> Tensor: # (B,2,T,H,W) -> (B,4,T,H,W)

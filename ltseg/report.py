@@ -263,10 +263,13 @@ def _title(result):
     named = isinstance(source, str) and source not in ('tensor', '-')
     return (Path(source).name if named else '') or result.folder.resolve().name
 
-def _size_of(result, what): # 'size', whose pixels motion is told in, or 'working_size', of its -1 to 1
+def _size_of(result, what): # 'size', whose pixels motion is told in, or that of its -1 to 1
     size = result.story.get(what)
     good = isinstance(size, list) and len(size) == 2 and all(type(n) is int and n > 0 for n in size)
     return size if good else list(result.size)
+
+def _grid(result): # name of the size whose pixels have their centres at -1 to 1; results of early versions lack it
+    return 'motion_size' if 'motion_size' in result.story else 'working_size'
 
 # %% ../nbs/86_report.ipynb #e28e2294
 def page_data(result:Result, # to show
@@ -287,7 +290,7 @@ def page_data(result:Result, # to show
                                           for p in _pictures(result, frames, kind, shown)]
     return dict(title=_title(result), facts=_facts(result), fps=result.fps, total=len(result.names),
                 at=shown, names=[result.names[t] for t in shown], segments=_segments(result.story, areas),
-                view=view, size=_size_of(result, 'size'), working=_size_of(result, 'working_size'),
+                view=view, size=_size_of(result, 'size'), working=_size_of(result, _grid(result)),
                 motion=_packed(motion_table(result, shown)), labels=labels, pictures=pictures,
                 picture_type='image/webp', pictures_from=kind)
 

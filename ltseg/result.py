@@ -55,7 +55,7 @@ class Segmentation:
     @cached_property
     def theta(self) -> Tensor: # (K,C,P), pixels of the input
         'Motion parameters of each segment, C control points of P parameters.'
-        return self.model.fit(self.source.flow, self.probs)
+        return self.model.fit(self.source.flow, self.probs, full=self.source.size)
 
     @cached_property
     def labels(self) -> Tensor: # (T,H,W) uint8
@@ -105,11 +105,12 @@ _UNITS = dict(area='share of the frame, frame by frame, the first of them frame 
               relative_loss='loss / mean L1 norm of the flow',
               control_points='number of the frame, from 0',
               parameters='pixels of the input per frame; i (down), j (right) and t from -1 to 1, t over '
-                         'a window')
+                         'a window, i and j over the centres of the pixels of `motion_size`')
 
 def _header(seg): # what is the same for all pieces
     return dict(size=list(seg.source.size), fps=float(seg.source.fps),
                 working_size=list(seg.probs.shape[-2:]), motion_model=seg.model.name,
+                motion_size=list(seg.source.size),
                 parameter_names=_parameter_names(seg.model), units=_UNITS)
 
 # %% ../nbs/79_result.ipynb #8135339a
@@ -120,7 +121,7 @@ def _motion(seg, k):
                 parameters=[[round(p, 6) for p in c] for c in seg.theta[k].tolist()])
 
 def _account(seg, areas): # (T,256) pixels of each label at the input's size -> of one piece
-    residual = seg.model.residuals(seg.source.flow, seg.theta) # (K,T,h,w), L1, pixels of the input
+    residual = seg.model.residuals(seg.source.flow, seg.theta, full=seg.source.size) # (K,T,h,w), L1, pixels of the input
     losses = (seg.probs*residual).flatten(1).sum(1).tolist()
     sizes = seg.probs.flatten(1).sum(1).tolist()
     pixels, labels = math.prod(seg.source.size), [label_of(n) for n in seg.ids]
@@ -197,7 +198,7 @@ def columns(seg:Segmentation, # the piece that has the frames
            ) -> dict: # number of a frame -> `Column`
     'What the contact sheet shows of some of the frames.'
     times = [t - seg.first for t in pictures]
-    volume = seg.model.flow(seg.theta, tuple(seg.source.flow.shape[1:]), times) # (K,2,n,h,w)
+    volume = seg.model.flow(seg.theta, tuple(seg.source.flow.shape[1:]), times, seg.source.size) # (K,2,n,h,w)
     owner = resize_probs(seg.probs[:, times], seg.probs.shape[-2:]).long()[None, None].expand(1, 2, -1, -1, -1)
     fitted, none = volume.gather(0, owner)[0], np.zeros((0, 0, 3), np.uint8)
     return {t: Column(_small(p) if seg.source.frames is not None else none, seg.source.flow[:, u].numpy(),

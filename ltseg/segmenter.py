@@ -54,8 +54,7 @@ class MotionLoss:
                ) -> tuple[Tensor, Tensor]: # (B,), (B,T)
         'The loss of each volume, and the reconstruction term of each of its frames.'
         theta = self._model.fit(flow, masks.detach(), rounds=self.rounds)
-        residuals = self._model.residuals(flow, theta, self.distance) # (B,K,T,H,W)
-        frames = self._frames(flow, masks, residuals)
+        frames = self._frames(flow, masks, self._model, theta)
         loss = frames.mean(-1)
         for term, weight in self._terms: loss = loss + weight*term(masks, flow)
         return loss, frames
