@@ -8,7 +8,8 @@ __all__ = ['InputError', 'InputWarning', 'Notes', 'choose', 'list_files', 'atomi
 # %% ../nbs/00_files.ipynb #1fadc8b8
 import difflib, os, shutil, tempfile, warnings
 from collections.abc import Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 from natsort import os_sorted
@@ -66,15 +67,25 @@ def atomic_path(path): # of the finished file; missing parent folders are made
 
     It is renamed to `path` on success (an older file is replaced) and removed on failure.'''
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.stem}-', suffix=path.suffix)
-    os.close(handle)
-    tmp = Path(tmp)
-    try:
-        yield tmp
-        tmp.chmod(0o666 & ~_umask()) # temporary files are for their owner alone
-        os.replace(tmp, path)
-    finally: tmp.unlink(missing_ok=True)
+    with _made(path.parent):
+        handle, tmp = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.stem}-', suffix=path.suffix)
+        os.close(handle)
+        tmp = Path(tmp)
+        try:
+            yield tmp
+            tmp.chmod(0o666 & ~_umask()) # temporary files are for their owner alone
+            os.replace(tmp, path)
+        finally: tmp.unlink(missing_ok=True)
+
+@contextmanager
+def _made(folder): # a folder with its parents; on failure those that are new and still empty go again
+    new = list(takewhile(lambda p: not p.exists(), [folder, *folder.parents]))
+    folder.mkdir(parents=True, exist_ok=True)
+    try: yield
+    except BaseException:
+        with suppress(OSError):
+            for p in new: p.rmdir()
+        raise
 
 def _umask():
     mask = os.umask(0)
@@ -91,10 +102,13 @@ def check_folder(path, # folder that a result is to be written to
     path = Path(path)
     if not path.exists(): return
     if not path.is_dir(): raise InputError(path, 'a folder or a free name', 'a file')
-    if not any(path.iterdir()): return
+    if all(map(_unfinished, path.iterdir())): return
     if not overwrite: raise InputError(path, 'a new or empty folder (or --overwrite)', 'a folder with files in it')
     if not (path/marker).exists():
         raise InputError(path, f'an earlier result (a folder with {marker})', 'a folder of something else')
+
+def _unfinished(path): # the temporary folder of a run, or what was left of one that was killed
+    return path.name.startswith('.new-')
 
 # %% ../nbs/00_files.ipynb #c09e5c8f
 @contextmanager
@@ -108,17 +122,18 @@ def atomic_folder(path, # folder of the finished result
     check_folder(path, marker, overwrite)
     there = path.exists() # then it may be `.`, a link or a mounted disk, which cannot be renamed
     home = path if there else path.parent
-    home.mkdir(parents=True, exist_ok=True)
-    tmp = Path(tempfile.mkdtemp(dir=home, prefix='.new-'))
-    tmp.chmod(0o777 & ~_umask())
-    try:
-        yield tmp
-        if there: _swap(tmp, path, marker)
-        else: os.replace(tmp, path)
-    finally: shutil.rmtree(tmp, ignore_errors=True)
+    with _made(home):
+        tmp = Path(tempfile.mkdtemp(dir=home, prefix='.new-'))
+        tmp.chmod(0o777 & ~_umask())
+        try:
+            yield tmp
+            check_folder(path, marker, overwrite) # another run may have been faster
+            if path.exists(): _swap(tmp, path, marker)
+            else: os.replace(tmp, path)
+        finally: shutil.rmtree(tmp, ignore_errors=True)
 
 def _swap(new, path, marker): # the content of path/new for that of path; the marker leaves first and comes last
-    entries = [p for p in path.iterdir() if p != new]
+    entries = [p for p in path.iterdir() if not _unfinished(p)] # nor what another run is writing
     old = Path(tempfile.mkdtemp(dir=path, prefix='.old-'))
     for p in sorted(entries, key=lambda p: p.name != marker): os.replace(p, old/p.name)
     for p in sorted(new.iterdir(), key=lambda p: p.name == marker): os.replace(p, path/p.name)

@@ -86,7 +86,7 @@ class EMMethod:
     'Masks by classical expectation maximisation, without any network.'
     max_segments = 255 # labels are bytes
     def __init__(self, model:MotionModel): # motion of a segment
-        self.model, self.about = model, dict(method='em')
+        self.model, self.about = model, dict(method='em', motion_model=model.name)
     def __call__(self, flow, K): # flow: (B,2,T,H,W), pixels -> (B,K,T,H,W)
         return torch.stack([em_segment(f, K, self.model)[0] for f in flow])
 
