@@ -427,6 +427,8 @@ def _add_flow(commands):
     p.set_defaults(run=_flow, parser=p)
 
 # %% ../nbs/90_cli.ipynb #2b439951
+_MOVING = '--method em, -K auto or --adapt' # where a motion model acts on labels
+
 def _table_options(p):
     p.add_argument('--data-file', required=True, metavar='NAME',
                    help='NAME of the table NAME_PART.csv, which is looked for here, in the base '
@@ -434,7 +436,8 @@ def _table_options(p):
     p.add_argument('--base-dir', metavar='DIR', help='folder that the paths in the table start '
                    'from; default: as in the training (settings.json in MODEL_DIR) or in the '
                    'predictions, else the current folder')
-    p.add_argument('--part', choices=_PARTS, default='val', help='which part of the data set')
+    p.add_argument('--part', choices=_PARTS, help='which part of the data set; default: what the name '
+                   'of the CSV file says, else val')
     p.add_argument('--bad-flow', choices=('error', 'zero'), default='error',
                    help=_BAD_FLOW)
 
@@ -457,6 +460,9 @@ def _method_options(p):
     p.add_argument('--img-size', nargs=2, type=int, metavar=('H', 'W'),
                    help='working size: flow is reduced to it before it is segmented; default: about '
                         '128 224 in the shape of the flow')
+    p.add_argument('--motion-model', metavar='NAME',
+                   help='how a segment may move, see ltseg segment --help, where it acts: with '
+                        f'{_MOVING}; default: QuadraticFull_fk3')
     p.add_argument('--device', help='where the network runs, such as cpu or cuda; default: a '
                    'GPU if there is one')
     _extra_options(p)
@@ -645,16 +651,34 @@ def _base_dir(args, recorded): # recorded: settings that may tell
 
 def _read_table(args, recorded, columns=('Flow', 'Image', 'GtMask')): # columns: of needed files
     from ltseg.splits import read_split
-    return read_split(args.data_file, _base_dir(args, recorded), args.part, columns)
+    split = read_split(args.data_file, _base_dir(args, recorded), args.part or 'val', columns)
+    if args.part not in (None, split.part):
+        raise InputError('--part', f'{split.file} is the part {split.part}, not {args.part}')
+    return split
+
+def _given(args, *names): # those of the options that are not at their default, as they are written
+    changed = (n for n in names if getattr(args, n) != args.parser.get_default(n))
+    return ['-K' if n == 'K' else '--' + n.replace('_', '-') for n in changed]
+
+def _refuse_idle(args, name, acts, where): # what does nothing must not look as if it had
+    if _given(args, name) and not acts:
+        raise InputError(*_given(args, name), f'does nothing here; it acts with {where}')
+
+def _check_method(args, pictures=()): # pictures: the options that draw by the motion model
+    moving = args.method == 'em' or args.K == 'auto' or args.adapt or any(getattr(args, n) for n in pictures)
+    where = ', '.join([_MOVING, *('--' + n.replace('_', '-') for n in pictures)])
+    _refuse_idle(args, 'motion_model', moving, where)
+    _refuse_idle(args, 'low_memory', args.cut_size != -1, '--cut-size')
+    _refuse_idle(args, 'device', args.method == 'network', '--method network')
 
 def _open_method(args, device=None): # device: another one than the arguments say
     from ltseg.predict import open_method
     given = [n for n in ('model_dir', 'weights') if getattr(args, n) is not None]
     if args.method == 'em' and given or len(given) > 1:
-        raise InputError('method', 'one of --model-dir, --weights and --method em',
-                         ' and '.join(f'--{n.replace("_", "-")}' for n in given))
+        what = [*_given(args, *given), *(['--method em'] if args.method == 'em' else [])]
+        raise InputError(' and '.join(what), 'each says how segments are found; give one of them')
     return open_method(args.method, args.weights or 'default', args.model_dir,
-                       device=device or args.device)
+                       args.motion_model or 'QuadraticFull_fk3', device or args.device)
 
 def _run_settings(args): # of the training, {} where there is none
     from ltseg.predict import run_settings
@@ -663,23 +687,26 @@ def _run_settings(args): # of the training, {} where there is none
 def _out(args, kind, name):
     if args.out is not None: return Path(args.out)
     if args.model_dir is not None: return Path(args.model_dir)/kind/name
-    raise InputError('-o', 'a folder to write (or --model-dir, to write into that)', 'none')
+    raise InputError('-o', 'name a folder to write, or --model-dir, to write into that')
 
 def _predicted(args, split, method=None, progress=None): # method: opened already
     from ltseg.predict import predict
     if progress is None: progress = sys.stderr.isatty()
     return predict(split, method or _open_method(args), args.K, args.cut_size, args.low_memory,
-                   args.img_size, args.bad_flow, progress=progress,
-                   adapt=args.adapt, refine=args.refine)
+                   args.img_size, args.bad_flow, args.motion_model, progress,
+                   args.adapt, args.refine)
 
 # %% ../nbs/90_cli.ipynb #10b9ce52
 def _predict(args):
     from ltseg.predict import PREDICTIONS, save_predictions
+    several = args.devices > 1 or args.num_nodes > 1
+    _check_method(args, ['save_vis'])
+    _refuse_idle(args, 'strategy', several, '--devices or --num-nodes')
     split = _read_table(args, _run_settings(args), columns=('Flow', 'Image'))
     out = _out(args, 'predictions', f'{split.name}_{split.part}')
-    if args.devices > 1 or args.num_nodes > 1: _predict_on_devices(args, split, out)
+    check_folder(out, PREDICTIONS, args.overwrite) # before minutes of work, not after them
+    if several: _predict_on_devices(args, split, out)
     else:
-        check_folder(out, PREDICTIONS, args.overwrite) # before minutes of work, not after them
         save_predictions(_predicted(args, split), out, args.save_vis, args.overwrite)
     return f'{len(split.sequences)} sequences → {out}'
 
@@ -698,22 +725,33 @@ def _predict_on_devices(args, split, out):
 
 # %% ../nbs/90_cli.ipynb #9f691129
 _OF_METHOD = ('weights', 'method', 'K', 'cut_size', 'low_memory', 'img_size', 'device', 'bad_flow',
-              'adapt', 'refine')
+              'motion_model', 'adapt', 'refine')
 
 def _finished_predictions(args): # None: there are none, predict anew
     from ltseg.predict import read_predictions
     if args.predictions is None: return None
-    idle = [n for n in _OF_METHOD if getattr(args, n) != args.parser.get_default(n)]
-    names = ', '.join('-K' if n == 'K' else f'--{n.replace("_", "-")}' for n in idle)
-    if idle: raise InputError('--predictions', 'no options beside it on how to segment', names)
-    return read_predictions(args.predictions)
+    idle = _given(args, *_OF_METHOD)
+    if idle: raise InputError(', '.join(idle), 'does nothing beside --predictions, which are segmented already')
+    done = read_predictions(args.predictions)
+    if args.model_dir is not None: _check_weights(done, args.model_dir)
+    return done
+
+def _check_weights(done, model_dir): # are these predictions of the weights in that folder?
+    from hashlib import sha256
+    from ltseg.predict import run_weights
+    weights = run_weights(model_dir)
+    if done.settings.get('weights_sha256') != sha256(weights.read_bytes()).hexdigest():
+        raise InputError('--predictions', f'{done.folder} was not made with {weights}; run ltseg predict again, or leave --model-dir out')
 
 def _evaluate(args):
-    from ltseg.scoring import SCORES, from_predictions, from_segmentations, save_evaluation
+    from ltseg.scoring import (SCORES, check_annotations, from_predictions, from_segmentations,
+                               save_evaluation)
     done = _finished_predictions(args)
+    _check_method(args)
     split = _read_table(args, done.settings if done else _run_settings(args))
     out = _out(args, 'evaluation', f'{split.name}_{split.part}_{args.benchmark}')
     check_folder(out, SCORES, args.overwrite)
+    check_annotations(split, args.benchmark)
     results = (from_predictions(done, split) if done
                else from_segmentations(_predicted(args, split)))
     scores = save_evaluation(results, out, args.benchmark, args.select_mask, args.cut_select,
