@@ -87,7 +87,7 @@ def match(overlap:Tensor, # (B,K,K): row k for mask k, column j for label j
          ) -> Tensor: # (B,K) int64: the mask of each label
     'The permutation of the masks that are not fixed with the largest total overlap.'
     out = []
-    for o in overlap.cpu().numpy():
+    for o in overlap.nan_to_num().cpu().numpy(): # NaN of masks that are: any order, the loss is NaN anyway
         rows, cols = linear_sum_assignment(o[fixed:, fixed:], maximize=True) # mask, label
         order = np.arange(len(o))
         order[cols + fixed] = rows + fixed

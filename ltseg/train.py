@@ -144,11 +144,11 @@ def _check_idle(s):
 
 def _acting(s): # name -> value, as JSON has them
     idle = _idle(s)
-    return json.loads(json.dumps({k: v for k, v in asdict(s).items() if k not in idle}))
+    return json.loads(json.dumps({k: v for k, v in asdict(s).items() if k not in idle}, default=str)) # paths
 
 # %% ../nbs/70_train.ipynb #c0f1ee34
 _RANGES = dict(steps=(1,), batch_size=(1,), epoch_steps=(1,), val=(1,), length=(1,), workers=(0,), subsample=(1,),
-               masks=(2, 255), seed=(0,), lr=(0,), supervised=(0,), unsupervised=(0,), synthetic=(0,), real_share=(0, 1))
+               masks=(2, 255), seed=(0,), lr=(0, 1e36), supervised=(0,), unsupervised=(0,), synthetic=(0,), real_share=(0, 1))
 
 def _check_range(s, name, low, high=math.inf):
     value = getattr(s, name)

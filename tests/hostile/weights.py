@@ -76,3 +76,8 @@ def _(d): Segmenter.from_pretrained(put_weights(d/'a.safetensors', lambda header
 
 @row('Weights', 'a name that is unknown', 'default')
 def _(d): Segmenter.from_pretrained('defualt')
+
+@row('Weights', 'a checkpoint of weights that are not numbers', 'w.safetensors', 'NaN or infinite')
+def _(d):
+    def spoil(header, tensors): next(iter(tensors.values())).view(-1)[0] = torch.nan
+    Segmenter.from_pretrained(put_weights(d/'w.safetensors', spoil))
