@@ -234,8 +234,10 @@ def _generated_options(p):
     p.add_argument('--videos', nargs='+', default=(), metavar='PATH',
                    help='videos or folders of frames, to train on without labels')
     p.add_argument('--real-share', type=float, default=.5, metavar='P',
-                   help='share of the samples that come from the videos, 0 to 1')
-    p.add_argument('--flow', choices=_FLOWS, default='dis', help='how their flow is estimated')
+                   help='share of the samples that come from the videos, 0 to 1, where there '
+                        'are rendered volumes, too')
+    p.add_argument('--flow', choices=_FLOWS, default='dis', help='how the flow of rendered '
+                   'scenes and videos is estimated')
     p.add_argument('--steps', type=int, default=2000, metavar='N',
                    help='training steps, rounded up to whole epochs')
     p.add_argument('--epoch-steps', type=int, default=100, metavar='N',
@@ -263,13 +265,15 @@ def _split_options(p):
 
 # %% ../nbs/90_cli.ipynb #1536dad7
 def _volume_options(p):
-    p.add_argument('--size', type=_size, default=(128, 224), metavar='HxW',
-                   help='height and width; default: 128x224')
+    p.add_argument('--size', type=_size, metavar='HxW',
+                   help='height and width; default: those of the shards, else 128x224')
     p.add_argument('--image-size', nargs='+', type=_plain, dest='size', metavar='N',
                    default=argparse.SUPPRESS, help='the same as two numbers H W, or (of a DataSplit) '
                    'one fraction of the size of its files')
     p.add_argument('--length', '--len-seq', type=int, metavar='T',
-                   help='number of flows; default: that of the inputs, or 9 for a DataSplit, else 24')
+                   help='number of flows; default: that of the inputs or of the shards, else 9 for a '
+                        'DataSplit, 24 otherwise')
+    p.add_argument('--bad-flow', choices=('error', 'zero'), default='error', help=_BAD_FLOW)
     p.add_argument('--augment', '--flow-augmentation', nargs='*', metavar='NAME',
                    help='random changes of the samples, in this order: '
                         'globalmotion.MODEL.STRENGTH, scaletemporal.STRENGTH (or STRENGTHi), crop, '
@@ -340,9 +344,8 @@ def _optimiser_options(p):
 # %% ../nbs/90_cli.ipynb #c798b3d9
 _TRAINER = ('accelerator', 'strategy', 'devices', 'num_nodes', 'precision', 'fast_dev_run',
             'max_epochs', 'min_epochs', 'max_steps', 'min_steps', 'max_time',
-            'limit_train_batches', 'limit_val_batches', 'limit_test_batches',
-            'limit_predict_batches', 'overfit_batches', 'val_check_interval',
-            'check_val_every_n_epoch', 'num_sanity_val_steps', 'log_every_n_steps',
+            'limit_train_batches', 'limit_val_batches', 'overfit_batches',
+            'val_check_interval', 'check_val_every_n_epoch', 'num_sanity_val_steps', 'log_every_n_steps',
             'accumulate_grad_batches', 'gradient_clip_val', 'gradient_clip_algorithm',
             'deterministic', 'benchmark', 'inference_mode', 'use_distributed_sampler', 'profiler',
             'detect_anomaly', 'sync_batchnorm')

@@ -8,10 +8,10 @@ __all__ = ['HALF_MAX', 'AUGMENT', 'working_size', 'FlowReader', 'flow_reader', '
            'SplitData', 'Shard', 'cache_flows', 'Windows', 'Mixture', 'VolumeData']
 
 # %% ../nbs/55_data.ipynb #c0d6c51d
-import hashlib, logging, os, zlib
+import hashlib, json, logging, os, zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache as cached, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,11 +25,12 @@ from tqdm.auto import tqdm
 
 from .augment import (PERTURBATIONS, VOID, Sample, augmentation, camera_motion, flip,
                            perturbation, sample, zoom)
-from .files import InputError, atomic_path
+from .files import InputError, Notes, atomic_path, versions
 from .flow import flow_size, read_flow, resize_flow
 from .splits import (ROW, Request, Split, parse_requests, read_mask, read_split,
                           rows_for)
-from .video import FlowEstimator, estimate_flow, open_frames, read_image
+from .synthetic import SHARD_RECORD
+from .video import estimate_flow, named_estimator, open_frames, read_image
 
 # %% ../nbs/55_data.ipynb #e2a6a77d
 def working_size(img_size, # (h, w) in pixels, one fraction in (0, 1], or None: as the files are
@@ -152,11 +153,14 @@ def _stamps(files): # what tells one state of a file from another
 def _reserve(file, nbytes):
     'Room for all at once: writing into a mapped file on a full disk would kill the process.'
     file.parent.mkdir(parents=True, exist_ok=True)
+    there = file.exists()
     with open(file, 'ab') as f: # what is there stays
         try:
             if hasattr(os, 'posix_fallocate'): os.posix_fallocate(f.fileno(), 0, nbytes)
             else: f.truncate(nbytes) # macOS
-        except OSError as e: raise InputError(file, f'room for {nbytes:,} bytes', e.strerror) from e
+        except OSError as e:
+            if not there: file.unlink() # what there was room for
+            raise InputError(file, f'room for {nbytes:,} bytes', e.strerror) from e
 
 def _shared_memory(nbytes): # zeros that all processes of this run see
     try: return torch.zeros(nbytes, dtype=torch.uint8).share_memory_()
@@ -167,8 +171,8 @@ def _shared_memory(nbytes): # zeros that all processes of this run see
 class FileCache:
     '''Keeps what a reader makes of files, so that each is read once; called like the reader.
 
-    On disk, its name is made from the reader, the files, their sizes and times of change: what was
-    made from a file that has changed is not used again. `InputError` if there is no room.'''
+    On disk, its name is made from the reader, the files, their sizes and times of change, and the versions of
+    the software: what was made from something else is not used again. `InputError` if there is no room.'''
     def __init__(self, read, # reader: file -> array of read.shape and read.dtype; its repr says all about it
                  files:Sequence, # all that it may be asked for
                  folder=None): # where to keep the cache; None: in memory, until the run ends
@@ -177,7 +181,7 @@ class FileCache:
         nbytes = self.layout.itemsize*len(self.number)
         self.memory, self.file = (_shared_memory(nbytes) if folder is None else None), None
         if folder is not None:
-            key = '\n'.join([repr(read), *_stamps(self.number)])
+            key = '\n'.join([repr(read), repr(versions()), *_stamps(self.number)])
             self.file = Path(folder)/f'{hashlib.sha256(key.encode()).hexdigest()[:24]}.cache'
             _reserve(self.file, nbytes)
 
@@ -398,18 +402,32 @@ def predict_dataloader(self:SplitData):
     return self._loader(self.datasets['test'])
 
 # %% ../nbs/55_data.ipynb #339a54d3
+def _mapped(file, dims, kinds): # the array in a .npy file, of so many dimensions and of these kinds of numbers
+    try: array = np.load(file, mmap_mode='r')
+    except (ValueError, OSError, EOFError) as e: raise InputError(file, 'a complete .npy file', str(e)) from e
+    if array.ndim != dims or array.dtype.kind not in kinds:
+        raise InputError(file, f'an array of {dims} dimensions', f'{array.dtype} {array.shape}')
+    return array
+
+def _shard_about(folder): # its record; {} if it has none, as shards of earlier versions
+    try: return json.loads((Path(folder)/SHARD_RECORD).read_text('utf8'))
+    except FileNotFoundError: return {}
+    except ValueError as e: raise InputError(Path(folder)/SHARD_RECORD, 'JSON in UTF-8', str(e)) from e
+
 class Shard(Dataset):
-    'The volumes of a shard made by `make_shard`, as samples; `InputError` if it is none.'
-    def __init__(self, folder, # with flow.npy and labels.npy
+    'The volumes of a shard made by `make_shard`, as samples; `InputError` if it is none, or holds NaN.'
+    def __init__(self, folder, # with flow.npy, labels.npy and perhaps shard.json
                  first:int=0, last:int|None=None): # the volumes to use, as in a slice
         for n in ('flow.npy', 'labels.npy'):
             if not (Path(folder)/n).is_file():
                 raise InputError(folder, 'a shard (flow.npy and labels.npy)', f'no {n}')
-        self.flow, self.labels = (np.load(Path(folder)/n, mmap_mode='r')[first:last]
-                                  for n in ('flow.npy', 'labels.npy'))
-        if len(self.flow) != len(self.labels):
-            raise InputError(folder, 'as many volumes as labels',
-                             f'{len(self.flow)} and {len(self.labels)}')
+        flow, labels = _mapped(Path(folder)/'flow.npy', 5, 'f'), _mapped(Path(folder)/'labels.npy', 4, 'u')
+        if (len(flow), *flow.shape[2:]) != labels.shape:
+            raise InputError(folder, 'a label for every pixel of the flow', f'{flow.shape} and {labels.shape}')
+        for n, volume in enumerate(flow):
+            if not np.isfinite(volume).all():
+                raise InputError(Path(folder)/'flow.npy', f'NaN or infinite flow in volume {n}; render the shard anew')
+        self.about, self.flow, self.labels = _shard_about(folder), flow[first:last], labels[first:last]
 
     def __len__(self): return len(self.flow)
     def __getitem__(self, n):
@@ -417,20 +435,44 @@ class Shard(Dataset):
                       torch.from_numpy(self.labels[n].copy()))
 
 # %% ../nbs/55_data.ipynb #b16fc025
+def _flow_about(frames, estimator, size, bad_flow): # all that the flow of a video depends on; plain values
+    files = getattr(frames, 'files', None) or [frames.path]
+    return dict(video=str(Path(frames.path).absolute()), files=list(_stamps(files)), estimator=estimator,
+                size=[*size], bad_flow=bad_flow, versions=versions())
+
+def _flow_file(cache, about): # the .npy file for it
+    key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
+    return Path(cache)/f'{Path(about["video"]).stem}-{key}.npy'
+
+def _keep_flow(file, about, frames, estimator): # with its record, which is there before it
+    flow = estimate_flow(frames, estimator, size=about['size'], bad_flow=about['bad_flow'], progress=False)
+    if flow.abs().max() > HALF_MAX:
+        raise InputError(about['video'], f'a flow within ±{HALF_MAX:.0f} pixels', f'{flow.abs().max():g}')
+    record = about | dict(notes=list(getattr(frames, 'notes', ()))) # now that all frames were read
+    with atomic_path(file.with_suffix('.json')) as tmp:
+        tmp.write_text(json.dumps(record, indent=1, ensure_ascii=False), 'utf8')
+    with atomic_path(file) as tmp: np.save(tmp, flow.numpy().astype(np.float16))
+
+def _kept_notes(file): return json.loads(file.with_suffix('.json').read_text('utf8'))['notes']
+
 def cache_flows(videos:Sequence, # video files or folders of frames
-                cache, # folder for one .npy file per video; those that exist are kept
-                estimator:FlowEstimator, # such as `DIS()`
+                cache, # folder for two files per video, .npy and .json; those made from the same are kept
+                estimator='dis', # a name in `FLOW_ESTIMATORS`, or a `FlowEstimator`
                 size=(128, 224), # of the flow, (h, w), pixels
-               ) -> list[Path]: # the files
+                bad_flow:str='error', # pixels where the estimator fails, see `estimate_flow`
+                notes:Notes|None=None, # takes the remarks on the videos; None: they are warned of only
+               ) -> list[Path]: # the .npy files
     ('Estimates the flow of videos and stores it as (2,T,h,w) float16, pixels of (h,w); '
-     '`InputError` if two have the same name.')
-    files = [Path(cache)/f'{Path(v).stem}.npy' for v in videos]
-    if len(set(files)) < len(files):
-        raise InputError(cache, 'videos of different names', 'the same name twice')
-    for video, file in zip(tqdm(videos, desc='flow of videos', mininterval=5), files):
-        if file.exists(): continue
-        flow = estimate_flow(open_frames(video), estimator, size=size, rescale=True, progress=False)
-        with atomic_path(file) as tmp: np.save(tmp, flow.numpy().astype(np.float16))
+     '`InputError` for a video that cannot be read, and for one that is named twice.')
+    name, make = named_estimator(estimator)
+    opened, make = [open_frames(v) for v in videos], cached(make) # all, before the first takes its time
+    about = [_flow_about(frames, name, size, bad_flow) for frames in opened]
+    files = [_flow_file(cache, a) for a in about]
+    if len(set(files)) < len(files): raise InputError('videos', 'the same video is named twice')
+    for a, frames, file in zip(about, tqdm(opened, desc='flow of videos', mininterval=5), files):
+        if not file.exists(): _keep_flow(file, a, frames, make())
+        for text in _kept_notes(file) if notes is not None else ():
+            if text not in notes: notes.append(text)
     return files
 
 class Windows(Dataset):

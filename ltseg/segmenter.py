@@ -5,17 +5,16 @@
 # %% auto #0
 __all__ = ['SCHEDULES', 'RECIPES', 'WEIGHTS', 'MotionLoss', 'fold_labels', 'dice', 'match', 'matching_loss', 'Recipe', 'overlaps',
            'all_but_biggest', 'union_iou', 'foreground_iou', 'best_union_iou', 'Losses', 'FrameScores', 'frame_scores',
-           'Segmenter', 'shrink', 'cut_window', 'versions', 'save_weights', 'load_weights', 'weights_path', 'finetune']
+           'Segmenter', 'shrink', 'cut_window', 'save_weights', 'load_weights', 'weights_path', 'finetune']
 
 # %% ../nbs/60_segmenter.ipynb #521e8f67
-import json, math, platform
+import json, math
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import pytorch_lightning as pl
 import torch
@@ -26,9 +25,8 @@ from safetensors.torch import save_file
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from . import __version__
 from .augment import VOID, Sample
-from .files import InputError, atomic_path, choose
+from .files import InputError, atomic_path, choose, versions
 from .losses import REGULARISERS, choose_loss
 from .motion import MotionModel
 from .network import NetworkConfig, build_network
@@ -88,7 +86,7 @@ def match(overlap:Tensor, # (B,K,K): row k for mask k, column j for label j
          ) -> Tensor: # (B,K) int64: the mask of each label
     'The permutation of the masks that are not fixed with the largest total overlap.'
     out = []
-    for o in overlap.cpu().numpy():
+    for o in overlap.nan_to_num().cpu().numpy(): # NaN of masks that are: any order, the loss is NaN anyway
         rows, cols = linear_sum_assignment(o[fixed:, fixed:], maximize=True) # mask, label
         order = np.arange(len(o))
         order[cols + fixed] = rows + fixed
@@ -368,15 +366,17 @@ def _from_dict(cls, values): # lists come back from JSON and checkpoints where t
 # %% ../nbs/60_segmenter.ipynb #b795e44e
 WEIGHTS = {'default': 'lean.safetensors'} # name -> file in the package
 
-def versions() -> dict: # name -> version
-    'Versions of the software that a result depends on.'
-    return dict(python=platform.python_version(), ltseg=__version__, torch=torch.__version__,
-                numpy=np.__version__, opencv=cv2.__version__)
+def _check_finite(path, state:dict): # name -> tensor
+    bad = [name for name, x in state.items() if x.is_floating_point() and not x.isfinite().all()]
+    if bad: raise InputError(path, f'NaN or infinite numbers in {len(bad)} of {len(state)} tensors '
+                             f'(the first is {bad[0]}); such weights, of a training that diverged, segment nothing')
 
 def save_weights(segmenter:Segmenter, # whose network is written
                  path, # of the file, .safetensors
                  about:dict|None=None): # provenance in JSON's types: versions, seeds, scores …
-    'Write the network, its configuration and recipe, and what else should be known about it.'
+    ('Write the network, its configuration and recipe, and what else should be known about it; '
+     'an `InputError`, and no file, if weights are not finite.')
+    _check_finite(path, segmenter.network.state_dict())
     header = dict(config=json.dumps(asdict(segmenter.config)),
                   recipe=json.dumps(asdict(segmenter.recipe)), about=json.dumps(about or {}))
     with atomic_path(path) as tmp:
@@ -403,17 +403,20 @@ def load_weights(path, # of the file, .safetensors
             LookupError, ArithmeticError, AttributeError) as e:            # make of the network
         raise InputError(path, 'weights written by ltseg',
                          f'{type(e).__name__}: {str(e)[:200]}') from e
+    _check_finite(path, state)
     return segmenter.eval()
 
 # %% ../nbs/60_segmenter.ipynb #2cc54e01
 def _load_checkpoint(path):
-    try: return Segmenter.load_from_checkpoint(path, map_location='cpu', weights_only=True).eval()
+    try: segmenter = Segmenter.load_from_checkpoint(path, map_location='cpu', weights_only=True).eval()
     except UnpicklingError as e: # torch would propose to load it without this care
         raise InputError(path, 'a checkpoint of ltseg: tensors and plain values',
                          'what could run code of the file') from e
     except Exception as e: # whatever torch makes of a damaged or foreign file
         raise InputError(path, 'a checkpoint of ltseg',
                          f'{type(e).__name__}: {str(e)[:200]}') from e
+    _check_finite(path, segmenter.state_dict())
+    return segmenter
 
 _LOADERS = {'.safetensors': load_weights, '.ckpt': _load_checkpoint}
 

@@ -6,11 +6,13 @@
 __all__ = ['LOGGERS', 'TrainSettings', 'build_data', 'build_segmenter', 'read_metrics', 'trainer_options', 'train']
 
 # %% ../nbs/70_train.ipynb #0c3d26dd
-import inspect, json, logging, math
+import inspect, json, logging, math, os, signal, sys, textwrap, threading
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
@@ -26,10 +28,11 @@ from torch.utils.data import Subset
 from .augment import augmentation, perturbation
 from .data import (Shard, SplitData, VolumeData, Windows, cache_flows, centred,
                         sample_requests)
-from .files import InputError, atomic_path, choose
+from .files import InputError, Notes, atomic_path, choose, versions
+from .flow import BAD_FLOW
 from .network import CONFIGS
-from .segmenter import RECIPES, Segmenter, finetune, save_weights, versions
-from .synthetic import PhotoTextures, SceneMaker, make_shard, random_texture
+from .segmenter import RECIPES, Segmenter, finetune, save_weights
+from .synthetic import PhotoTextures, SceneMaker, make_shard, random_texture, shard_record
 from .video import FLOW_ESTIMATORS
 
 # %% ../nbs/70_train.ipynb #05295995
@@ -56,8 +59,9 @@ class TrainSettings:
     subsample: int = 1           # every n-th row of the table
     cache: str = 'disk'          # of decoded flows: disk (in `out`), memory, or none
     # Volumes
-    size: tuple = (128, 224)     # height and width, pixels; or (DataSplit) a fraction of theirs
-    length: int|None = None      # in flows; None: as many as inputs, or else 9 (DataSplit) or 24
+    size: tuple|None = None      # height and width, pixels; or (DataSplit) a fraction of theirs; None: that of the shards, or (128, 224)
+    length: int|None = None      # in flows; None: as many as inputs, that of the shards, or else 9 (DataSplit) or 24
+    bad_flow: str = 'error'      # of BAD_FLOW: where flow of a DataSplit or of videos is NaN or infinite
     augment: Sequence[str]|None = None # augmentations of ltseg.augment, in this order
     perturb: Sequence[str]|None = None # perturbations of the input alone, after that
     # Network and loss: None stands for the value of the configuration and of the recipe
@@ -87,7 +91,7 @@ class TrainSettings:
         for name, value in _defaults(self).items():
             if getattr(self, name) is None: setattr(self, name, value)
         _check(self)
-        _check_kind(self)
+        _check_idle(self)
         self.epoch_steps = min(self.epoch_steps, self.steps)
 
 # %% ../nbs/70_train.ipynb #b22d2448
@@ -97,76 +101,134 @@ _PUBLISHED = dict(network='ltms', length=9, batch_size=3, # as published
                   augment=('globalmotion.QuadraticFull_fk3.light',),
                   perturb=('PerturbInputFlowNoise', 'PerturbInputFlowNull'))
 
+def _of_shard(s): # length and size of the volumes of the first shard; None each: there is none
+    try: T, *size = np.load(Path(s.shards[0])/'labels.npy', mmap_mode='r').shape[1:]
+    except (IndexError, OSError, ValueError): return None, None # what is wrong is said when it is opened
+    return T, tuple(size)
+
 def _defaults(s):
     known = _PUBLISHED if s.data_file else _GENERATED
     network = None if s.finetune else s.network or known['network']
     blind = s.data_file or network == 'ltms' # no truth to learn from, or none asked for
-    return dict(known, network=network, recipe='ltms' if blind else 'synthetic',
-                length=len(s.inputs) or known['length'])
+    length, size = _of_shard(s)
+    return dict(known, network=network, recipe='ltms' if blind else 'synthetic', size=size or (128, 224),
+                length=len(s.inputs) or length or known['length'])
 
+# %% ../nbs/70_train.ipynb #c0f1ee32
 _OF_SPLITS = ('base_dir', 'inputs', 'flows_volume', 'boundaries', 'subsample', 'cache')
 _OF_GENERATED = ('shards', 'synthetic', 'textures', 'videos', 'real_share', 'flow', 'steps',
                  'epoch_steps', 'val')
 
-def _check_kind(s): # nothing that is asked for is without effect
-    plain = {f.name: f.default for f in fields(TrainSettings)}
-    idle = [n for n in (_OF_GENERATED if s.data_file else _OF_SPLITS) if getattr(s, n) != plain[n]]
-    kind = 'a DataSplit' if s.data_file else 'rendered scenes and videos'
-    if idle: raise InputError(', '.join(idle), f'nothing with {kind}', 'a value')
+def _idle(s): # -> {setting: why it has no effect}
+    idle = dict.fromkeys(_OF_GENERATED if s.data_file else _OF_SPLITS,
+                         'of no use with a DataSplit' if s.data_file else 'of use with a DataSplit (--data-file) only')
+    if not s.synthetic: idle.setdefault('textures', 'of use for rendered scenes (--synthetic) only')
+    if not (s.synthetic or s.videos):
+        idle.setdefault('flow', 'no flow is estimated without --synthetic or --videos')
+    if not (s.videos and (s.synthetic or s.shards)):
+        idle.setdefault('real_share', 'of use for --videos beside --synthetic or --shards only')
+    if not (s.videos or s.data_file):
+        idle['bad_flow'] = 'of use for --videos or --data-file only'
+    if 'max_epochs' in s.trainer: idle.setdefault('steps', '--max-epochs says how long already')
     if s.finetune:
-        fixed = [n for n in ('network', 'norm', 'queries', 'decoder') if getattr(s, n) is not None]
-        if fixed: raise InputError(', '.join(fixed), 'nothing: the network is that of the weights',
-                                   ', '.join(repr(getattr(s, n)) for n in fixed))
+        idle |= dict.fromkeys(('network', 'norm', 'queries', 'decoder'), 'the network is that of the weights (--finetune)')
+    return idle
+
+def _option(name): return '--' + name.replace('_', '-') # of the command line
+
+def _check_idle(s):
+    plain = {f.name: f.default for f in fields(TrainSettings)}
+    idle = {n: why for n, why in _idle(s).items() if getattr(s, n) != plain[n]}
+    for why in dict.fromkeys(idle.values()): # the first
+        raise InputError(', '.join(_option(n) for n in idle if idle[n] == why), f'{why}; leave it out')
+
+def _acting(s): # name -> value, as JSON has them
+    idle = _idle(s)
+    return json.loads(json.dumps({k: v for k, v in asdict(s).items() if k not in idle}, default=str)) # paths
+
+# %% ../nbs/70_train.ipynb #c0f1ee34
+_RANGES = dict(steps=(1,), batch_size=(1,), epoch_steps=(1,), val=(1,), length=(1,), workers=(0,), subsample=(1,),
+               masks=(2, 255), seed=(0,), lr=(0, 1e36), supervised=(0,), unsupervised=(0,), synthetic=(0,), real_share=(0, 1))
+
+def _check_range(s, name, low, high=math.inf):
+    value = getattr(s, name)
+    if value is not None and not low <= value <= high or value == math.inf:
+        raise InputError(_option(name), f'at least {low}' + f' and at most {high}'*(high < math.inf), str(value))
 
 def _check(s):
-    least = dict(steps=1, batch_size=1, epoch_steps=1, val=1, length=1, workers=0, subsample=1,
-                 masks=2, seed=0, lr=0)
-    for name, low in least.items():
-        value = getattr(s, name)
-        if value is not None and value < low: raise InputError(name, f'at least {low}', str(value))
+    for name, limits in _RANGES.items(): _check_range(s, name, *limits)
+    if not 0 <= s.average < 1: raise InputError('--average', 'at least 0 and below 1', str(s.average))
+    if 0 < s.synthetic < 5:
+        raise InputError('--synthetic', f'5 volumes or more (a fifth of them is for validation), found {s.synthetic}')
+    choose(BAD_FLOW, s.bad_flow, '--bad-flow')
     if not s.data_file and min(s.size) < 32:
-        raise InputError('size', 'at least 32x32', 'x'.join(map(str, s.size)))
+        raise InputError('--size', 'at least 32x32', 'x'.join(map(str, s.size)))
     for name in ('inputs', 'flows_volume'):
         n = len(getattr(s, name))
         if n not in (0, s.length):
-            raise InputError(name, f'{s.length} requests, the length of the volumes', str(n))
+            raise InputError(_option(name), f'{s.length} requests, the length of the volumes (--length)', str(n))
 
 # %% ../nbs/70_train.ipynb #b3ded9e1
 def _split(dataset, val, gap=0): # the last `val` items (at most a fifth) are for validation
     n = min(val, len(dataset)//5)
     if not n:
-        raise InputError('training data', 'five volumes or windows of --length flows in each source (give '
-                         'more or longer videos, or a smaller --length)', str(len(dataset)))
+        raise InputError('training data', f'{len(dataset)} volumes or windows of --length flows, but each source needs '
+                         'five; give more or longer videos, or a smaller --length')
     cut = len(dataset) - n
     return Subset(dataset, range(max(1, cut - gap))), Subset(dataset, range(cut, len(dataset)))
 
 def _changes(s): # what is done to the samples of training, in this order
     return [*map(augmentation, s.augment), *map(perturbation, s.perturb)]
 
-def _own_shard(s, estimator): # rendered once
-    own = Path(s.out)/'shard'
-    textures = PhotoTextures(s.textures) if s.textures else random_texture
-    if not (own/'labels.npy').exists():
-        maker = SceneMaker(estimator, s.length, tuple(s.size), textures=textures)
-        make_shard(own, maker, s.synthetic, s.seed)
-    return str(own)
-
-def _generated_data(s):
-    needed = s.synthetic or s.videos
-    estimator = choose(FLOW_ESTIMATORS, s.flow, 'flow estimator')() if needed else None
-    shards = [*s.shards, *([_own_shard(s, estimator)] if s.synthetic else [])]
-    train, val = zip(*[_split(Shard(f), s.val) for f in shards]) if shards else ((), ())
-    weights = [(1 - s.real_share if s.videos else 1.)/len(train) for _ in train]
-    if s.videos:
-        files = cache_flows(s.videos, Path(s.out)/'flows', estimator, tuple(s.size))
-        windows = Windows(files, s.length)
+def _mixture(s, shards, windows): # windows: of videos; None: there are none
+    train, val = zip(*[_split(shard, s.val) for shard in shards]) if shards else ((), ())
+    weights = [(1 - s.real_share if windows else 1.)/len(train) for _ in train]
+    if windows:
         real, kept = _split(windows, s.val, gap=-(-s.length//windows.stride))
         train, val = (*train, real), (*val, kept)
         weights = [*weights, s.real_share if shards else 1.]
-    if not train:
-        raise InputError('training data', 'shards, synthetic volumes, videos or a DataSplit', 'none')
     return VolumeData(train, val, weights, s.batch_size, s.batch_size*s.epoch_steps, _changes(s),
                       s.seed, s.workers)
+
+# %% ../nbs/70_train.ipynb #c0f1ee42
+def _maker(s, estimator):
+    textures = PhotoTextures(s.textures) if s.textures else random_texture
+    return SceneMaker(estimator, s.length, tuple(s.size), textures=textures)
+
+def _check_own_shard(s, own, maker): # is what is there what would be rendered?
+    if not (own/'labels.npy').exists(): return
+    there, wanted = Shard(own).about, shard_record(maker, s.synthetic, s.seed)
+    other = [k for k in wanted if there.get(k) != wanted[k]]
+    listed = lambda record: ', '.join(f'{k}={record.get(k)}' for k in other)
+    if other:
+        raise InputError(own, f'rendered with {listed(there)}, and this run asks for {listed(wanted)}; remove it, or '
+                         f'take another folder (--shards {own} trains on it as it is)')
+
+def _own_shard(s, own, maker):
+    if not (own/'labels.npy').exists(): make_shard(own, maker, s.synthetic, s.seed)
+    return Shard(own)
+
+def _check_volumes(s, folder, shard):
+    T, *size = shard.labels.shape[1:]
+    if (T, *size) != (s.length, *s.size):
+        raise InputError(folder, f'volumes of {s.length} flows of {"x".join(map(str, s.size))} (--length, --size)',
+                         f'{T} of {"x".join(map(str, size))}')
+
+# %% ../nbs/70_train.ipynb #c0f1ee44
+def _generated_data(s):
+    notes, own = Notes(), Path(s.out)/'shard'
+    estimator = choose(FLOW_ESTIMATORS, s.flow, 'flow estimator')() if s.synthetic or s.videos else None
+    maker = _maker(s, estimator) if s.synthetic else None
+    shards = {str(f): Shard(f) for f in s.shards}
+    for folder, shard in shards.items(): _check_volumes(s, folder, shard)
+    if maker: _check_own_shard(s, own, maker)
+    if not (shards or maker or s.videos):
+        raise InputError('training data', 'none; give --synthetic, --shards, --videos or --data-file')
+    files = s.videos and cache_flows(s.videos, Path(s.out)/'flows', s.flow, tuple(s.size), s.bad_flow, notes)
+    if maker: shards[str(own)] = _own_shard(s, own, maker)
+    data = _mixture(s, list(shards.values()), Windows(files, s.length) if files else None)
+    data.notes, data.shards = notes, {folder: shard.about for folder, shard in shards.items()}
+    return data
 
 # %% ../nbs/70_train.ipynb #8cd5a287
 def _split_data(s):
@@ -176,7 +238,7 @@ def _split_data(s):
                      img_size=s.size, batch_size=s.batch_size, subsample=s.subsample,
                      boundaries=s.boundaries, cache=choose(cache, s.cache, 'cache'),
                      workers=s.workers, augmentations=s.augment, perturbations=s.perturb,
-                     seed=s.seed)
+                     seed=s.seed, bad_flow=s.bad_flow)
 
 def build_data(s:TrainSettings, # its sources are opened, rendered or estimated
               ) -> pl.LightningDataModule:
@@ -193,10 +255,23 @@ def _recipe(s):
     if s.masks is not None: changes['segments'] = ()
     if s.data_file: changes['window'] = s.length # what was asked for, as it is
     recipe = replace(choose(RECIPES, s.recipe, 'recipe'), seed=s.seed, **changes)
-    if (s.videos or s.data_file) and not recipe.unsupervised:
-        raise InputError('unsupervised', 'a weight above 0 for videos, which have no labels (or the '
-                         'recipe ltms)', '0')
+    _check_weights(s, recipe)
     return recipe
+
+_BLIND = ('loss', 'distance', 'regularisation', 'motion_model') # settings of the loss without ground truth
+
+def _check_weights(s, recipe): # each loss has something to learn from, and each setting a loss
+    if (s.videos or s.data_file) and not recipe.unsupervised:
+        raise InputError('--unsupervised', 'videos and tables have no labels to learn from; give it a weight above 0, or take '
+                         '--recipe ltms')
+    if s.supervised and not (s.shards or s.synthetic):
+        raise InputError('--supervised', 'only rendered scenes have a ground truth to learn from; leave it out')
+    idle = [n for n in _BLIND if getattr(s, n) is not None]
+    if idle and not recipe.unsupervised:
+        raise InputError(', '.join(map(_option, idle)), 'of use for the loss without ground truth, whose weight is 0 in this '
+                         'recipe; give --unsupervised, too')
+    if not (recipe.supervised or recipe.unsupervised):
+        raise InputError('--supervised, --unsupervised', 'both are 0, and nothing would be learnt')
 
 def _config(s):
     changes = _given(s, 'norm', 'queries', 'decoder')
@@ -214,7 +289,22 @@ def build_segmenter(s:TrainSettings, # network, recipe and their changes
 # %% ../nbs/70_train.ipynb #e4da23de
 LOGGERS = {'csv': lambda s: CSVLogger(s.out, name='logs', flush_logs_every_n_steps=1),
            'tensorboard': lambda s: TensorBoardLogger(s.out, name='tensorboard'),
-           'wandb': lambda s: WandbLogger(project='ltseg', save_dir=s.out, config=asdict(s))}
+           'wandb': lambda s: _wandb(s)}
+
+def _wandb(s):
+    try:
+        logger = WandbLogger(project='ltseg', save_dir=s.out, config=_acting(s))
+        logger.experiment # which logs in
+        return logger
+    except Exception as e: # of its own kinds: no key, no network, …
+        raise InputError('--logger wandb', f'Weights & Biases did not start ({_brief(e)}); WANDB_MODE=offline '
+                         'does without an account') from e
+
+def _brief(e): return textwrap.shorten(str(e), 200, placeholder=' …')
+
+def _end_wandb(status): # 0: all went well
+    run = getattr(sys.modules.get('wandb'), 'run', None)
+    if run is not None: run.finish(exit_code=status)
 
 def _loggers(s):
     names = dict.fromkeys(['csv', *s.loggers]) # each a new version at each start
@@ -228,20 +318,22 @@ def read_metrics(out, # the folder of a run
     files = sorted(Path(out).glob('logs/version_*/metrics.csv'), key=start)
     if not files:
         raise InputError(out, 'the folder of a training run', 'no logs/version_*/metrics.csv')
-    log = pd.concat([pd.read_csv(f) for f in files])
+    log = pd.concat([pd.read_csv(f) for f in files if f.stat().st_size]) # one may have been killed at once
     return log.groupby('step').last().reset_index() # `last`: the last value that is there, by column
 
 # %% ../nbs/70_train.ipynb #d2623723
 class _ResultsCSV(Callback):
     'Writes the scores of every validation frame: epoch, Sequence, Sequence_Index, FrameScores.'
-    def __init__(self, path,
-                 table:pd.DataFrame): # of validation, with Sequence and Sequence_Index
-        self.path, self.frames, self.batches = Path(path), table[['Sequence', 'Sequence_Index']], []
+    def __init__(self, path): self.path, self.batches = Path(path), []
 
     def on_train_start(self, trainer, module): # of a run that goes on: what is to come is not there
         if not (trainer.is_global_zero and self.path.exists()): return
-        done = pd.read_csv(self.path, dtype=str, keep_default_na=False)
-        self._write(done[done.epoch.astype(int) < trainer.current_epoch].to_csv(index=False))
+        try:
+            done = pd.read_csv(self.path, dtype=str, keep_default_na=False)
+            before = done[done.epoch.astype(int) < trainer.current_epoch]
+        except (ValueError, AttributeError) as e: # pandas' own are of the first kind
+            raise InputError(self.path, 'damaged; remove it, and the scores begin anew') from e
+        self._write(before.to_csv(index=False))
 
     def on_validation_epoch_start(self, trainer, module): self.batches = []
 
@@ -253,7 +345,8 @@ class _ResultsCSV(Callback):
         scores = _from_all(pd.concat(self.batches), trainer.world_size)
         scores = scores.drop_duplicates('row').set_index('row').sort_index()
         if not trainer.is_global_zero: return
-        rows = self.frames.loc[scores.index].join(scores)
+        table = trainer.datamodule.datasets['val'].split.table
+        rows = table.loc[scores.index, ['Sequence', 'Sequence_Index']].join(scores)
         rows.insert(0, 'epoch', trainer.current_epoch)
         before = self.path.read_text(encoding='utf8') if self.path.exists() else ''
         self._write(before + rows.to_csv(index=False, header=not before, float_format='%.6g'))
@@ -278,30 +371,123 @@ def _checkpoints(out):
     best = ModelCheckpoint(filename='best', monitor='val/loss', save_on_train_epoch_end=False, **keep)
     return best, ModelCheckpoint(filename='last', save_on_train_epoch_end=True, **keep)
 
+_IN_CHECKPOINT = {'state_dict', 'global_step', 'optimizer_states', 'lr_schedulers', 'loops'}
+
+def _problem(path, segmenter): # what is wrong with a checkpoint of this network; None: nothing
+    try: found = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception: return 'damaged' # torch has a dozen kinds
+    if not (isinstance(found, dict) and _IN_CHECKPOINT <= set(found)): return 'no checkpoint of a training run'
+    shapes = lambda state: {k: v.shape for k, v in state.items()}
+    if shapes(found['state_dict']) != shapes(segmenter.state_dict()): return 'of another network'
+    if not all(v.isfinite().all() for v in found['state_dict'].values()): return 'of weights that are not finite'
+
+def _start(s, resume, segmenter): # -> the checkpoint to go on from; None: begin
+    last, best = (Path(s.out)/f'{n}.ckpt' for n in ('last', 'best'))
+    if not (resume and last.exists()): return None
+    problem = _problem(last, segmenter)
+    if problem is None: return str(last)
+    whole = best.exists() and _problem(best, segmenter) is None
+    raise InputError(last, f'{problem}; ' + (f'best.ckpt beside it, of step {_step(best)}, is whole: train on from it in a new '
+                     f'folder with --finetune {best}' if whole else 'nothing else is there to go on from; take a new folder'))
+
 # %% ../nbs/70_train.ipynb #712c5888
 _MAY_CHANGE = {'out', 'steps', 'cache', 'workers', 'loggers', 'trainer'}
+_KEPT = ('last.ckpt', 'best.ckpt', 'weights.safetensors') # what training is for
 
-def _plain(s): return json.loads(json.dumps(asdict(s))) # tuples as JSON has them
+def _read_settings(path): # of a run
+    try: return json.loads(path.read_text('utf8'))
+    except (ValueError, OSError) as e: raise InputError(path, 'damaged, no JSON in UTF-8; take a new folder') from e
 
 @rank_zero_only
 def _check_folder(s, resume): # is it free, or that of the same run?
-    path, mine = Path(s.out)/'settings.json', _plain(s)
-    if not path.exists(): return
-    if not resume: raise InputError(s.out, 'a new folder (or --resume)', 'a training run')
-    before = json.loads(path.read_text())['settings']
+    out, path, mine = Path(s.out), Path(s.out)/'settings.json', _acting(s)
+    if out.exists() and not out.is_dir(): raise InputError(out, 'a folder', 'a file')
+    if not path.exists():
+        there = [n for n in _KEPT if (out/n).exists()]
+        if there: raise InputError(out, f'{there[0]} is there, of a run without settings.json; take a new folder')
+        return
+    if not resume: raise InputError(out, 'a training run is there; --resume goes on with it, or take a new folder')
+    before = _read_settings(path).get('settings', {})
     other = [k for k in mine if mine[k] != before.get(k) and k not in _MAY_CHANGE]
     listed = lambda values: ', '.join(f'{k}={values.get(k)}' for k in other)
-    if other: raise InputError(path, f'{listed(before)} as this run began', listed(mine))
+    if other: raise InputError(path, f'this run began with {listed(before)}, not {listed(mine)}')
 
 @rank_zero_only
-def _claim(s): # only now: what is refused leaves no trace
-    with atomic_path(Path(s.out)/'settings.json') as tmp:
-        tmp.write_text(json.dumps(dict(settings=_plain(s), versions=versions()), indent=1))
+def _claim(s, data): # only now: what is refused leaves no trace
+    path = Path(s.out)/'settings.json'
+    before = _read_settings(path).get('warnings', []) if path.exists() else []
+    warnings = list(dict.fromkeys([*before, *getattr(data, 'notes', ())]))
+    record = dict(settings=_acting(s), shards=getattr(data, 'shards', {}), warnings=warnings, versions=versions())
+    with atomic_path(path) as tmp: tmp.write_text(json.dumps(record, indent=1, ensure_ascii=False), 'utf8')
+
+# %% ../nbs/70_train.ipynb #c0f1ee52
+_PREPARED = ('shard', 'flows')
+_MADE = (*_KEPT, *_PREPARED, 'settings.json', 'results.csv', 'cache', 'logs', 'tensorboard', 'wandb')
+
+class _Folder:
+    'The folder of a run as it was before a start.'
+    def __init__(self, out):
+        self.out = Path(out)
+        self.home = next(p for p in (self.out, *self.out.absolute().parents) if p.exists())
+        self.before = set(self._entries())
+        self.times = self._times(self.out)
+        small = (self.out/n for n in ('settings.json', 'results.csv'))
+        self.small = {p: (p.read_bytes(), self._times(p)) for p in small if p.exists()}
+        self.checkpoints = self._checkpoints()
+
+    def _entries(self):
+        for p in (self.out/n for n in _MADE): yield from [p, *p.rglob('*')] if p.exists() else []
+
+    def _times(self, path): return (path.stat().st_atime_ns, path.stat().st_mtime_ns) if path.exists() else None
+    def _checkpoints(self): return [self._times(self.out/n) for n in _KEPT[:2]]
+
+    @property
+    def trained(self): return self._checkpoints() != self.checkpoints # is there a new checkpoint?
+
+    def restore(self, kept=()): # kept: names of folders
+        spared = [self.out/n for n in kept]
+        for p in sorted(set(self._entries()) - self.before, reverse=True): # what is in a folder before the folder
+            if any(k == p or k in p.parents for k in spared): continue
+            p.rmdir() if p.is_dir() and not p.is_symlink() else p.unlink()
+        for p, (data, times) in self.small.items():
+            p.write_bytes(data)
+            os.utime(p, ns=times)
+        if self.times: os.utime(self.out, ns=self.times)
+        else: self._remove_empty()
+
+    def _remove_empty(self): # the folder and those above it that were not there
+        for p in (self.out.absolute(), *self.out.absolute().parents):
+            if p == self.home.absolute() or not p.is_dir() or any(p.iterdir()): return
+            p.rmdir()
+
+# %% ../nbs/70_train.ipynb #c0f1ee53
+_REFUSALS = (InputError, ImportError, OSError) # all else is a breakdown, or somebody's wish
+
+@contextmanager
+def _undone_if_vain(out):
+    'If what is within fails before there is a checkpoint, the folder is as it was.'
+    if rank_zero_only.rank: yield; return
+    folder = _Folder(out)
+    try: yield
+    except BaseException as e:
+        _end_wandb(1) # which writes into the folder
+        if not folder.trained: folder.restore(() if isinstance(e, _REFUSALS) else _PREPARED)
+        if isinstance(e, KeyboardInterrupt): _say_kept(e, folder)
+        raise
+    _end_wandb(0)
+
+def _say_kept(e, folder):
+    last, ready = folder.out/'last.ckpt', [n for n in _PREPARED if (folder.out/n).exists()]
+    if last.exists(): text = f'stopped; what was trained until step {_step(last)} is kept, and --resume goes on from there'
+    elif ready: text = f'stopped before the first checkpoint; {" and ".join(ready)} are kept for the next start'
+    else: text = 'stopped before the first checkpoint; nothing is left behind'
+    e.add_note(f'{folder.out}: {text}')
+    _log.warning('%s: %s', folder.out, text)
 
 # %% ../nbs/70_train.ipynb #a7f835d0
 def _about(s, best): # best: checkpoint of the best validation
     private = ('out', 'shards', 'textures', 'videos', 'finetune', 'data_file', 'base_dir')
-    kept = {k: v for k, v in asdict(s).items() if k not in private}
+    kept = {k: v for k, v in _acting(s).items() if k not in private}
     counts = {k: len(getattr(s, k)) for k in ('shards', 'textures', 'videos')}
     about = dict(settings=kept, sources=counts, fresh=s.finetune is None, versions=versions())
     if not best.best_model_path: return about # nothing was validated
@@ -321,10 +507,39 @@ class _Lines(Callback):
         told = [f'{name} {float(seen[name]):.3f}' for name in ('train/loss', 'val/loss', 'val/jaccard') if name in seen]
         _log.info('step %d: %s', trainer.global_step, ', '.join(told))
 
+# %% ../nbs/70_train.ipynb #c0f1ee62
+class _StopIfNotFinite(Callback):
+    'Ends training, with an `InputError`, at the first loss or weight that is NaN or infinite.'
+    def __init__(self, s): self.s = s
+
+    def on_before_backward(self, trainer, module, loss): # nothing is spoilt yet
+        self._check(trainer, module, loss, 'the loss', trainer.global_step + 1)
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, n): # gradients may be what the loss is not
+        for x in module.parameters(): self._check(trainer, module, x.detach(), 'a weight', trainer.global_step)
+
+    def on_validation_end(self, trainer, module): # comes before the checkpoints
+        loss = trainer.callback_metrics.get('val/loss')
+        if loss is not None: self._check(trainer, module, loss, 'the loss of validation', trainer.global_step)
+
+    def _check(self, trainer, module, x, what, step):
+        fine = bool(x.isfinite().all())
+        if trainer.strategy.reduce_boolean_decision(fine, all=True): return # all processes end together
+        raise InputError(self.s.out, f'{what} is NaN or infinite at step {step}, and training has ended; {self._help(module)}')
+
+    def _help(self, module):
+        best, lr = Path(self.s.out)/'best.ckpt', f'--lr {module.recipe.lr/4:g}'
+        if not best.exists(): return f'nothing is left behind. A smaller learning rate may help, such as {lr}'
+        return (f'no weights were written. What was best before is kept, of step {_step(best)}: train on from it in a new folder '
+                f'with --finetune {best} and a smaller learning rate, such as {lr}')
+
 # %% ../nbs/70_train.ipynb #b4fe1b28
 _OURS = {'self', 'barebones', 'logger', 'callbacks', 'plugins', 'default_root_dir', 'enable_checkpointing',
          'enable_model_summary', 'enable_progress_bar', 'reload_dataloaders_every_n_epochs',
-         'enable_autolog_hparams', 'model_registry'}
+         'enable_autolog_hparams', 'model_registry',
+         'limit_test_batches', 'limit_predict_batches'} # of use elsewhere
+_WHOLE = dict(max_epochs=1, min_epochs=1, max_steps=1, min_steps=1, check_val_every_n_epoch=1, num_sanity_val_steps=0,
+              log_every_n_steps=1, accumulate_grad_batches=1, num_nodes=1) # option -> the least; -1 is no limit
 
 def trainer_options() -> list[str]:
     'The names of the options of Lightning that pass through.'
@@ -333,6 +548,12 @@ def trainer_options() -> list[str]:
 def _options(s):
     known = dict.fromkeys(trainer_options())
     for name in s.trainer: choose(known, name, 'option of the Trainer')
+    for name, least in _WHOLE.items():
+        n = s.trainer.get(name, least)
+        if type(n) is not int or n < least and n != -1:
+            raise InputError(_option(name), f'a whole number from {least}, or -1 for no limit', repr(n))
+    idle = [n for n in ('min_epochs', 'min_steps') if n in s.trainer and 'max_time' not in s.trainer]
+    if idle: raise InputError(_option(idle[0]), 'of use beside --max-time only; nothing else ends a run early')
     epochs = 500 if s.data_file else math.ceil(s.steps/s.epoch_steps)
     return dict(max_epochs=epochs, devices=1, gradient_clip_val=5., num_sanity_val_steps=0,
                 log_every_n_steps=20) | s.trainer
@@ -345,26 +566,36 @@ def _limit_batches(s, trainer, data): # of an epoch, once it is known how many p
     trainer.limit_train_batches = batches
     if 'log_every_n_steps' not in s.trainer: trainer.log_every_n_steps = min(20, max(1, batches))
 
-def _callbacks(s, data, progress):
+def _callbacks(s, progress):
     out = [TQDMProgressBar(refresh_rate=10) if progress else _Lines()]
     if s.average: out.append(EMAWeightAveraging(decay=s.average))
-    if s.data_file: out.append(_ResultsCSV(Path(s.out)/'results.csv', data.datasets['val'].split.table))
-    return out
+    if s.data_file: out.append(_ResultsCSV(Path(s.out)/'results.csv'))
+    return [*out, _StopIfNotFinite(s)]
 
 # %% ../nbs/70_train.ipynb #3117e375
-def _trainer(s, data, callbacks, progress):
+def _refusal(s, e): # of Lightning's, about its options
+    given = ', '.join(f'{_option(k)} {v}' for k, v in s.trainer.items())
+    return InputError(given or 'options of the Trainer', f"Lightning's Trainer refuses this: {_brief(e)}")
+
+def _trainer(s, callbacks, progress):
     options = _options(s)
     try:
-        trainer = pl.Trainer(**options, logger=_loggers(s), plugins=[_WholeCheckpoints()],
-                             callbacks=[*callbacks, *_callbacks(s, data, progress)],
-                             reload_dataloaders_every_n_epochs=1, enable_progress_bar=progress,
-                             enable_model_summary=False)
-    except (MisconfigurationException, ValueError, TypeError) as e:
-        given = ', '.join(f'{k}={v!r}' for k, v in s.trainer.items())
-        raise InputError('options of the Trainer', 'values that Lightning takes',
-                         f'{given} ({" ".join(str(e).split())[:200]})') from e
-    _limit_batches(s, trainer, data)
-    return trainer
+        return pl.Trainer(**options, logger=_loggers(s), plugins=[_WholeCheckpoints()],
+                          callbacks=[*callbacks, *_callbacks(s, progress)],
+                          reload_dataloaders_every_n_epochs=1, enable_progress_bar=progress,
+                          enable_model_summary=False)
+    except InputError: raise
+    except (MisconfigurationException, ValueError, TypeError, ImportError) as e: raise _refusal(s, e) from e
+
+def _fit(s, trainer, segmenter, data, start):
+    main = threading.current_thread() is threading.main_thread()
+    handler = signal.getsignal(signal.SIGINT)
+    try: trainer.fit(segmenter, data, ckpt_path=start, weights_only=True)
+    except MisconfigurationException as e: raise _refusal(s, e) from e
+    except SystemExit as e: # Lightning's, of a KeyboardInterrupt
+        raise (e.__context__ if isinstance(e.__context__, KeyboardInterrupt) else e) from None
+    finally:
+        if main: signal.signal(signal.SIGINT, handler)
 
 @rank_zero_only
 def _save(s, best, segmenter): # the weights of the best validation, or if there was none, the last
@@ -375,15 +606,18 @@ def train(s:TrainSettings, # what defines the run
           resume:bool=False, # go on from the last checkpoint in `s.out`, if there is one
           progress:bool=True, # show a progress bar
          ) -> Path: # of the weights with the best validation loss
-    ('Train as `s` says. An `InputError` if the folder holds another run, or a setting or a file '
-     'is not as it should be; that is found before training starts.')
+    ('Train as `s` says. An `InputError` if the folder holds another run, if a setting or a file is not as it '
+     'should be, or if the loss is no number any more. A run that fails before its first checkpoint leaves the folder as it was.')
     _check_folder(s, resume)
-    segmenter, data = build_segmenter(s), build_data(s) # names fail early
-    data.setup('fit') # what is wrong with the files is said now
-    best, latest = _checkpoints(s.out)
-    trainer, last = _trainer(s, data, [best, latest], progress), Path(s.out)/'last.ckpt'
-    _claim(s)
-    start = str(last) if resume and last.exists() else None
-    trainer.fit(segmenter, data, ckpt_path=start, weights_only=True)
-    _save(s, best, segmenter)
+    segmenter = build_segmenter(s) # names fail early
+    start = _start(s, resume, segmenter)
+    with _undone_if_vain(s.out):
+        best, latest = _checkpoints(s.out)
+        trainer = _trainer(s, [best, latest], progress) # before the data, which may take hours to prepare
+        data = build_data(s)
+        data.setup('fit') # what is wrong with the files is said now
+        _limit_batches(s, trainer, data)
+        _claim(s, data)
+        _fit(s, trainer, segmenter, data, start)
+        _save(s, best, segmenter)
     return Path(s.out)/'weights.safetensors'

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['VIDEO_ENDINGS', 'MOST_PIXELS', 'IMAGE_ENDINGS', 'FLOW_ESTIMATORS', 'write_video', 'reduced_size', 'reduce_frame',
            'VideoFrames', 'read_image', 'PictureFrames', 'folder_frames', 'open_frames', 'FlowEstimator', 'OpenCVFlow',
-           'DIS', 'DeepFlow', 'RAFT', 'flow_pairs', 'estimate_flow']
+           'DIS', 'DeepFlow', 'RAFT', 'named_estimator', 'flow_pairs', 'estimate_flow']
 
 # %% ../nbs/10_video.ipynb #99501800
-import importlib, math, os, threading, warnings
+import hashlib, importlib, math, os, threading, warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -362,6 +362,9 @@ class DIS(OpenCVFlow):
     def __init__(self,
                  preset:str='medium'): # 'medium'; 'fast' takes a quarter of its time, 'fine' 2.5 times as long
         super().__init__(partial(_make_dis, *choose(_DIS_PRESETS, preset, 'DIS preset')), least=32)
+        self.preset = preset
+
+    def __repr__(self): return f'DIS({self.preset!r})'
 
 class DeepFlow(OpenCVFlow):
     'DeepFlow (Weinzaepfel et al., ICCV 2013) without its matching: better than DIS, far slower. `ImportError` without opencv-contrib.'
@@ -382,12 +385,16 @@ def _torchvision_raft():
 def _load_weights(model, path):
     if not Path(path).is_file():
         raise InputError(path, 'a file of RAFT weights', 'nothing of that name')
-    try: model.load_state_dict(torch.load(path, map_location='cpu', weights_only=True))
+    try:
+        state = torch.load(path, map_location='cpu', weights_only=True)
+        model.load_state_dict(state)
     except UnpicklingError as e: # torch would propose to load it without this care
         raise InputError(path, 'a state dict: tensors only', 'what could run code of the file') from e
     except Exception as e: # torch.load raises a dozen kinds on bytes that are no weights
         found = ' '.join(str(e).split())[:150]
         raise InputError(path, "a state dict of torchvision's RAFT of that size", found) from e
+    if not all(v.isfinite().all() for v in state.values()):
+        raise InputError(path, 'finite weights', 'NaN or infinite ones')
 
 def _make_model(make, weights):
     if weights is None:
@@ -413,6 +420,10 @@ class RAFT:
         model = _make_model(module.raft_small if small else module.raft_large, weights)
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self.model = model.eval().to(self.device)
+        told = f', weights {hashlib.sha256(Path(weights).read_bytes()).hexdigest()[:16]}' if weights else ''
+        self.name = f'RAFT({"small" if small else "large"}{told})'
+
+    def __repr__(self): return self.name
 
     @torch.no_grad()
     def __call__(self,
@@ -432,6 +443,17 @@ class RAFT:
 FLOW_ESTIMATORS = {'dis': DIS, 'dis-fast': partial(DIS, 'fast'), # name -> () -> FlowEstimator
                    'dis-fine': partial(DIS, 'fine'),
                    'deepflow': DeepFlow, 'raft': RAFT}
+
+# %% ../nbs/10_video.ipynb #c0f1ee12
+def named_estimator(estimator # a name in `FLOW_ESTIMATORS`, or a `FlowEstimator`
+                   )->tuple: # its name, and a function () -> the `FlowEstimator`
+    'The name that tells an estimator from others; `InputError` for an unknown one. Nothing is loaded yet.'
+    if isinstance(estimator, str):
+        return estimator, choose(FLOW_ESTIMATORS, estimator, 'flow estimator')
+    kind = type(estimator)
+    plain = kind.__repr__ is object.__repr__ or hasattr(estimator, '__name__') # functions show an address
+    name = getattr(estimator, '__name__', kind.__name__) if plain else repr(estimator)
+    return name, lambda: estimator
 
 # %% ../nbs/10_video.ipynb #4cb23392
 def flow_pairs(frames, # iterable of (H, W, 3) uint8 frames

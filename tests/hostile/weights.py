@@ -92,3 +92,10 @@ def _(d):
 def _(d):
     yield
     Segmenter.from_pretrained('defualt')
+
+@row('Weights', 'a checkpoint of weights that are not numbers', 'w.safetensors', 'NaN or infinite')
+def _(d):
+    def spoil(header, tensors): next(iter(tensors.values())).view(-1)[0] = torch.nan
+    path = put_weights(d/'w.safetensors', spoil)
+    yield
+    Segmenter.from_pretrained(path)
