@@ -10,7 +10,7 @@ __all__ = ['Source', 'working_size', 'check_size', 'open_source', 'Step', 'Reade
 import math, sys
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from operator import length_hint
 from pathlib import Path
@@ -20,12 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .files import InputError, choose
+from .files import InputError, Notes, choose
 from .flow import (check_flow, flow_files, flow_names, flow_size, is_flow, read_flow, read_volume,
                         resize_flow)
-from .video import (FLOW_ESTIMATORS, MOST_PIXELS, PictureFrames, estimate_flow, flow_pairs,
-                         open_frames, reduce_frame)
-from .video import _upright # as video files are decoded
+from .video import (FLOW_ESTIMATORS, MOST_PIXELS, FrameTimes, PictureFrames, check_fps, estimate_flow,
+                         flow_pairs, open_frames, reduce_frame)
+from .video import _aspect, _upright # as video files are decoded
 
 # %% ../nbs/75_reader.ipynb #3cb3f853
 @dataclass
@@ -36,6 +36,12 @@ class Source:
     names: list        # of the T frames that flow starts from, without ending
     fps: float = 25.   # frames a second
     frames: Iterable|None = None # the T+1 frames, re-iterable; None: there is flow alone
+    times: list|None = None # T+1 of them, seconds from the first frame of the video; None: by `fps`
+    aspect: float = 1. # of a pixel, width / height
+    notes: Notes = field(default_factory=Notes) # what is not as it should be
+
+    def __post_init__(self):
+        if self.times is None: self.times = [t/self.fps for t in range(self.flow.shape[1] + 1)]
 
     @property
     def working_flow(self) -> Tensor: # (2,T,h,w)
@@ -59,8 +65,7 @@ def check_size(size, # (h,w)
     if min(size) < 16: raise InputError(what, 'at least 16×16 pixels', '×'.join(map(str, size)))
 
 def _check_options(size, fps): # working size or None, frames a second or None
-    if fps is not None and not 0 < fps < 1000:
-        raise InputError('fps', 'frames a second, between 0 and 1000', str(fps))
+    if fps is not None: check_fps(fps)
     if size is not None: check_size(size)
 
 # %% ../nbs/75_reader.ipynb #b14f88e4
@@ -68,7 +73,7 @@ def open_source(source, # path of a video, folder of frames, or flow; or (2,T,H,
                 flow='dis', # estimates the flow of frames: a name of `FLOW_ESTIMATORS`, or any `FlowEstimator`
                 bad_flow:str='error', # what to do with NaN and Inf in flow: 'error' or 'zero'
                 size=None, # working size (h,w), at least 16×16; None: `working_size` of the input
-                fps:float|None=None, # frames a second, below 1000; None: what the source says, else 25
+                fps:float|None=None, # frames a second; None: what the source says, else 25
                 progress:bool=False # show a bar while flow is estimated?
                ) -> Source: # with `frames` only if `source` has them
     'Reads or estimates the flow of `source`; an `InputError` says what cannot be used, and why.'
@@ -82,8 +87,9 @@ def open_source(source, # path of a video, folder of frames, or flow; or (2,T,H,
     frames = open_frames(path, fps)
     volume = estimate_flow(frames, flow, size=size or working_size(frames.size), rescale=False,
                            bad_flow=bad_flow, progress=progress)
-    return Source(volume, frames.size, [frames.name(t) for t in range(volume.shape[1])],
-                  frames.fps, frames)
+    T = volume.shape[1]
+    return Source(volume, frames.size, [frames.name(t) for t in range(T)], frames.fps, frames,
+                  [frames.time(t) for t in range(T + 1)], frames.aspect, frames.notes)
 
 def _tensor_source(flow, bad_flow, size, fps):
     if flow.ndim != 4: raise InputError('flow', 'a tensor (2,T,H,W)', f'shape {tuple(flow.shape)}')
@@ -121,15 +127,27 @@ class Reader:
     fps: float = 25. # frames a second
     frames: bool = True # are there frames, or flow alone?
     length: int|None = None # number of steps, about; None: not known
+    time: Callable|None = None # time(t): seconds from the first frame, of a frame that has been read; None: by `fps`
+    aspect: float = 1. # of a pixel, width / height
+    notes: Notes = field(default_factory=Notes) # what is not as it should be; may grow while steps are read
+
+    def __post_init__(self):
+        if self.time is None: self.time = lambda t: t/self.fps
 
 # %% ../nbs/75_reader.ipynb #6c4b4637
 class PassingFrames:
-    'Frames that can be iterated over once, with `.size` (H,W), `.fps` and `.name(t)`; an `InputError` if there are none.'
+    ('Frames that can be iterated over once, with `.size` (H,W), `.fps`, `.aspect` of a pixel, `.notes`, `.name(t)` and `.time(t)`; an '
+     '`InputError` if there are none.')
     def __init__(self, frames:Iterable, # of (H,W,3) uint8 RGB frames
                  path='frames', # what messages call them
-                 fps:float=25 # frames a second
+                 fps:float=25, # frames a second
+                 time=None, # time(t): seconds from the first frame, of one that has been read; None: by `fps`
+                 aspect:float=1., # of a pixel, width / height
+                 notes=None # `Notes`, to go on with; None: nothing yet
                 ):
         self.path, self.fps, rest = path, fps, iter(frames)
+        self.aspect, self.notes = aspect, Notes() if notes is None else notes
+        self.time = (lambda t: t/self.fps) if time is None else time
         first = next(rest, None)
         if first is None: raise InputError(path, '2 frames or more', '0')
         self.size, self.frames = np.shape(first)[:2], chain([first], rest)
@@ -148,13 +166,18 @@ def _container(file, what): # file: an open binary file, or the path of a camera
     except av.FFmpegError as e:
         raise InputError(what, 'a video that FFmpeg can read', e.strerror) from e
 
-def _decoded(file, what, most): # yields the frame rate, then frames
+def _decoded(file, what, most, seconds): # yields (frames a second, aspect of a pixel), then frames; `seconds` grows with them
     with _container(file, what) as container:
         stream = container.streams.best('video')
         if stream is None: raise InputError(what, 'a video stream', container.format.long_name)
         stream.thread_type = 'AUTO'
-        yield float(stream.average_rate or stream.guessed_rate or 25)
-        for frame in container.decode(stream): yield _upright(frame, most)
+        frames = container.decode(stream)
+        first, fps = next(frames, None), float(stream.average_rate or stream.guessed_rate or 25)
+        yield fps, 1. if first is None else _aspect(stream, first)
+        times = FrameTimes(1/fps)
+        for frame in frames if first is None else chain([first], frames):
+            seconds.append(times(frame.time))
+            yield _upright(frame, most)
 
 def piped_frames(file, # an open binary file, such as `sys.stdin.buffer`, or the path of a camera
                  what='-', # what messages call it
@@ -162,9 +185,10 @@ def piped_frames(file, # an open binary file, such as `sys.stdin.buffer`, or the
                  most:int=MOST_PIXELS # pixels of a frame; larger ones are reduced
                 ) -> PassingFrames: # decoded as they are asked for
     'The frames of a video that comes through a pipe; an `InputError` if FFmpeg cannot read it.'
-    decoded = _decoded(file, what, most)
-    own = next(decoded)
-    return PassingFrames(decoded, what, fps or own)
+    seconds = []
+    decoded = _decoded(file, what, most, seconds)
+    own, aspect = next(decoded)
+    return PassingFrames(decoded, what, fps or own, None if fps else seconds.__getitem__, aspect)
 
 # %% ../nbs/75_reader.ipynb #b29af661
 def stream_frames(source, # path, '-' for standard input, open binary file, or iterable of (H,W,3) uint8 RGB frames
@@ -221,13 +245,14 @@ def frame_reader(frames, # of one size, with `.size`, `.fps` and `.name`, such a
     check_size(size, frames.path)
     if isinstance(flow, str): flow = choose(FLOW_ESTIMATORS, flow, 'flow estimator')()
     return Reader(_frame_steps(frames, flow, bad_flow, size), tuple(frames.size), size, frames.name,
-                  frames.fps, length=max(0, length_hint(frames) - 1) or None)
+                  frames.fps, length=max(0, length_hint(frames) - 1) or None, time=getattr(frames, 'time', None),
+                  aspect=getattr(frames, 'aspect', 1.), notes=getattr(frames, 'notes', Notes()))
 
 # %% ../nbs/75_reader.ipynb #fbc2211d
 def _volume_reader(source): # a `Source` that is in memory
     return Reader(lambda start=0: (Step(f) for f in source.flow[:, start:].unbind(1)), source.size,
                   tuple(source.flow.shape[-2:]), source.names.__getitem__, source.fps, frames=False,
-                  length=source.flow.shape[1])
+                  length=source.flow.shape[1], notes=source.notes)
 
 def _flow_reader(path, bad_flow, size, fps): # a folder of flow files
     files, names, full = flow_files(path), flow_names(path), flow_size(path)
@@ -247,7 +272,7 @@ def open_reader(source, # what `open_source` takes; '-' (standard input), a pipe
                 flow='dis', # estimates the flow of frames: a name of `FLOW_ESTIMATORS`, or any `FlowEstimator`
                 bad_flow:str='error', # what to do with NaN and Inf in flow: 'error' or 'zero'
                 size=None, # working size (h,w), at least 16×16; None: `working_size` of the input
-                fps:float|None=None, # frames a second, below 1000; None: what the source says, else 25
+                fps:float|None=None, # frames a second; None: what the source says, else 25
                 most:int=MOST_PIXELS # pixels of a frame; larger ones are reduced
                ) -> Reader: # of flow alone if `source` is flow
     'Opens a source that is then read step by step; an `InputError` says what cannot be used, and why.'
