@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Source', 'working_size', 'check_size', 'open_source', 'Step', 'Reader', 'PassingFrames', 'piped_frames',
-           'stream_frames', 'frame_reader', 'open_reader']
+           'MemoryFrames', 'stream_frames', 'frame_reader', 'open_reader', 'read_source']
 
 # %% ../nbs/75_reader.ipynb #4aec8fc4
 import math, sys
@@ -19,13 +19,14 @@ import av
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
 from .files import InputError, Notes, choose
 from .flow import (check_flow, flow_files, flow_names, flow_size, is_flow, read_flow, read_volume,
                         resize_flow)
 from .video import (FLOW_ESTIMATORS, MOST_PIXELS, FrameTimes, PictureFrames, check_fps, estimate_flow,
                          flow_pairs, open_frames, reduce_frame)
-from .video import _aspect, _upright # as video files are decoded
+from .video import _aspect, _checked, _stack, _upright # as video files are decoded
 
 # %% ../nbs/75_reader.ipynb #3cb3f853
 @dataclass
@@ -130,6 +131,7 @@ class Reader:
     time: Callable|None = None # time(t): seconds from the first frame, of a frame that has been read; None: by `fps`
     aspect: float = 1. # of a pixel, width / height
     notes: Notes = field(default_factory=Notes) # what is not as it should be; may grow while steps are read
+    again: Iterable|None = None # the frames, which can be read again; None: they pass once, or there are none
 
     def __post_init__(self):
         if self.time is None: self.time = lambda t: t/self.fps
@@ -152,7 +154,11 @@ class PassingFrames:
         if first is None: raise InputError(path, '2 frames or more', '0')
         self.size, self.frames = np.shape(first)[:2], chain([first], rest)
 
-    def __iter__(self): return self.frames
+    def __iter__(self):
+        if self.frames is None:
+            raise InputError(self.path, 'its frames came once and cannot be read again; open it anew, or give a file or a list of frames')
+        frames, self.frames = self.frames, None
+        return frames
     def name(self, t:int) -> str: # t: number of the frame, from 0
         'The name of a frame: its number, in five digits or more.'
         return f'{t:05d}'
@@ -190,6 +196,26 @@ def piped_frames(file, # an open binary file, such as `sys.stdin.buffer`, or the
     own, aspect = next(decoded)
     return PassingFrames(decoded, what, fps or own, None if fps else seconds.__getitem__, aspect)
 
+# %% ../nbs/75_reader.ipynb #a5b00012
+class MemoryFrames:
+    'Frames that can be iterated over repeatedly, with what `PassingFrames` has; an `InputError` if there are none, or if they are no frames.'
+    def __init__(self, frames:Iterable, # of (H,W,3) uint8 RGB frames, such as a list
+                 fps:float=25, # frames a second
+                 most=None # largest area in pixels, see `reduced_size`; None: no limit
+                ):
+        self.frames, self.fps, self.most, self.path = frames, fps, most, 'frames'
+        self.aspect, self.notes = 1., Notes()
+        self.size = next(iter(self)).shape[:2]
+
+    def __iter__(self): return (reduce_frame(f, self.most) for f in _checked(self.frames, self.path, 2))
+    def __length_hint__(self): return length_hint(self.frames)
+    def name(self, t:int) -> str: # t: number of the frame, from 0
+        'The name of a frame: its number, in five digits or more.'
+        return f'{t:05d}'
+    def time(self, t:int) -> float: # t: number of the frame, from 0
+        'Seconds from the first frame.'
+        return t/self.fps
+
 # %% ../nbs/75_reader.ipynb #b29af661
 def stream_frames(source, # path, '-' for standard input, open binary file, or iterable of (H,W,3) uint8 RGB frames
                   fps:float|None=None, # frames a second; None: what the source says, else 25
@@ -199,7 +225,8 @@ def stream_frames(source, # path, '-' for standard input, open binary file, or i
      '`InputError` if they cannot be read.')
     if hasattr(source, 'read'): return piped_frames(source, getattr(source, 'name', 'file'), fps, most)
     if not isinstance(source, (str, Path)):
-        return PassingFrames((reduce_frame(f, most) for f in source), fps=fps or 25.)
+        if iter(source) is not source: return MemoryFrames(source, fps or 25., most)
+        return PassingFrames((reduce_frame(f, most) for f in _checked(source, 'frames', 2)), fps=fps or 25.)
     if str(source) == '-': return piped_frames(sys.stdin.buffer, fps=fps, most=most)
     path = Path(source)
     if _camera(path): return piped_frames(str(path), path, fps, most)
@@ -246,7 +273,8 @@ def frame_reader(frames, # of one size, with `.size`, `.fps` and `.name`, such a
     if isinstance(flow, str): flow = choose(FLOW_ESTIMATORS, flow, 'flow estimator')()
     return Reader(_frame_steps(frames, flow, bad_flow, size), tuple(frames.size), size, frames.name,
                   frames.fps, length=max(0, length_hint(frames) - 1) or None, time=getattr(frames, 'time', None),
-                  aspect=getattr(frames, 'aspect', 1.), notes=getattr(frames, 'notes', Notes()))
+                  aspect=getattr(frames, 'aspect', 1.), notes=getattr(frames, 'notes', Notes()),
+                  again=None if isinstance(frames, PassingFrames) else frames)
 
 # %% ../nbs/75_reader.ipynb #fbc2211d
 def _volume_reader(source): # a `Source` that is in memory
@@ -286,3 +314,16 @@ def open_reader(source, # what `open_source` takes; '-' (standard input), a pipe
         check_size(whole.flow.shape[-2:], 'flow' if path is None else path)
         return _volume_reader(whole)
     return frame_reader(stream_frames(source, fps, most), flow, bad_flow, size)
+
+# %% ../nbs/75_reader.ipynb #a5b00022
+def read_source(reader:Reader, # whose steps have not begun yet, if its frames pass once
+                progress:bool=False # show a bar?
+               ) -> Source:
+    'A whole video: the flow of all steps, and frames that can be read again.'
+    flows, passed = [], []
+    for step in tqdm(reader.steps(), desc='flow', unit='pair', total=reader.length, disable=not progress):
+        flows.append(step.flow)
+        if reader.again is None: passed.append(step.frame)
+    T, frames = len(flows), passed if reader.again is None else reader.again
+    return Source(_stack(flows), reader.size, [reader.name(t) for t in range(T)], reader.fps,
+                  frames if reader.frames else None, [reader.time(t) for t in range(T + 1)], reader.aspect, reader.notes)

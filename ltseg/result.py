@@ -100,7 +100,8 @@ def _parameter_names(model): # such as 'u: ij', or 'u: jj, v: ij' where they sha
     columns = zip(*(half.split() for half in SPATIAL_MODELS[model.name.partition('_fk')[0]]))
     return [', '.join(f'{c}: {m}' for c, m in zip('uv', pair) if m != '.') for pair in columns]
 
-_UNITS = dict(area='share of the frame, frame by frame, the first of them frame number `first`',
+_UNITS = dict(times='seconds from the first frame of the video', pixel_aspect='width / height of a pixel',
+              area='share of the frame, frame by frame, the first of them frame number `first`',
               loss='mean L1 residual of its pixels, in pixels of the input',
               relative_loss='loss / mean L1 norm of the flow',
               control_points='number of the frame, from 0',
@@ -108,7 +109,7 @@ _UNITS = dict(area='share of the frame, frame by frame, the first of them frame 
                          'a window')
 
 def _header(seg): # what is the same for all pieces
-    return dict(size=list(seg.source.size), fps=float(seg.source.fps),
+    return dict(size=list(seg.source.size), pixel_aspect=float(seg.source.aspect), fps=float(seg.source.fps),
                 working_size=list(seg.probs.shape[-2:]), motion_model=seg.model.name,
                 parameter_names=_parameter_names(seg.model), units=_UNITS)
 
@@ -128,6 +129,7 @@ def _account(seg, areas): # (T,256) pixels of each label at the input's size -> 
                      motion=_motion(seg, k))
                 for k, (n, l) in enumerate(zip(seg.ids, labels)) if areas[:, l].any()]
     return dict(first=seg.first, frames=list(seg.source.names), segments=segments,
+                times=[round(t, 6) for t in seg.source.times[:len(seg.source.names)]],
                 speed=seg.source.flow.abs().sum(0).mean().item())
 
 # %% ../nbs/79_result.ipynb #0dd9cc0e
@@ -154,7 +156,8 @@ def tell(header:dict, # what is the same for all pieces: sizes, frame rate, moti
     frames = [name for a in accounts for name in a['frames']]
     speed = sum(a['speed']*len(a['frames']) for a in accounts)/len(frames)
     ids = sorted({s['id'] for a in accounts for s in a['segments']})
-    return header | dict(frames=frames, windows=[a['first'] for a in accounts],
+    times = [t for a in accounts for t in a['times']]
+    return header | dict(frames=frames, times=times, windows=[a['first'] for a in accounts],
                          segments=[_tell(accounts, n, len(frames), speed) for n in ids])
 
 # %% ../nbs/79_result.ipynb #48e33b24
@@ -171,6 +174,10 @@ def _save_labels(seg, folder, areas, progress): # yields them, (H,W), once they 
         write_palette_png(folder/f'{name}.png', labels)
         areas[t] = torch.bincount(labels.flatten(), minlength=256).numpy()
         yield labels
+
+def _write_overlay(path, seg, pictures): # with the times of the frames, and the shape of their pixels
+    source = seg.source
+    write_video(path, pictures, source.fps, times=source.times[:len(source.names) + 1], aspect=source.aspect)
 
 def _overlays(seg, labels, scale, kept): # yields pictures (H,W,3); `kept`: frame -> its picture
     for t, (label, picture) in enumerate(zip(labels, _pictures(seg, scale)), seg.first):
@@ -233,27 +240,32 @@ def _shown(times, n): # six of the kept columns, near an even spread over n fram
     return sorted({min(times, key=lambda t: abs(t - s)) for s in spread(n, 6)})
 
 # %% ../nbs/79_result.ipynb #2f4bcf1c
-_AHEAD = 2 # frames that x264 decodes before one is shown; in very short parts none
+_AHEAD = 2 # frames that x264 decodes before one is shown; none where frames have times of their own
+
+def _ticks(seconds, base): return round(seconds*base.denominator/base.numerator) # base: a Fraction, or PyAV's
 
 def join_videos(parts, # files of `write_video`, in order, of one size and frame rate
-                path # video file to write
+                path, # video file to write
+                starts=None # seconds at which the parts begin, all written with `times`; None: each when the one before ends
                ):
     'Joins videos into one without encoding them again; the file is whole or absent.'
-    parts = list(parts)
+    parts, shown, end, stream = list(parts), [], 0, None # shown: times of all frames, ascending
+    ahead = _AHEAD if starts is None else 0
     with atomic_path(path) as tmp, av.open(str(tmp), 'w', options={'movflags': '+faststart'}) as out:
-        stream, start = None, 0
-        for part in parts:
+        for n, part in enumerate(parts):
             with av.open(str(part)) as container:
-                own, first = container.streams.video[0], None
+                own = container.streams.video[0]
                 if stream is None: stream = out.add_stream_from_template(own)
-                for packet in container.demux(own):
-                    if packet.dts is None: continue # the end
-                    if first is None: first = packet.dts
+                start = end if starts is None else _ticks(starts[n] - starts[0], own.time_base)
+                packets = [p for p in container.demux(own) if p.dts is not None] # the last one marks the end
+                first = len(shown)
+                shown += sorted(start + p.pts for p in packets)
+                for i, packet in enumerate(packets, first - ahead):
                     packet.pts += start
-                    packet.dts += start - first - _AHEAD*packet.duration
+                    packet.dts = shown[i] if i >= 0 else shown[0] + i*packet.duration
                     packet.stream = stream
                     out.mux(packet)
-                start += own.duration
+                end = start + own.duration
 
 # %% ../nbs/79_result.ipynb #976d13d9
 def write_json(path, # file to write
@@ -286,7 +298,7 @@ class Parts:
         kept = {t: None for t in range(seg.first, n) if t % column_step(n) == 0}
         areas, stem = np.zeros((n - seg.first, 256), int), self.parts/f'{seg.first:08d}'
         labels = _save_labels(seg, self.labels, areas, progress)
-        write_video(f'{stem}.mp4', _overlays(seg, labels, self._scale(seg), kept), seg.source.fps)
+        _write_overlay(f'{stem}.mp4', seg, _overlays(seg, labels, self._scale(seg), kept))
         self._keep_columns(columns(seg, kept) if kept else {}, column_step(n))
         write_json(f'{stem}.json', _header(seg) | _account(seg, areas) | dict(scale=self._scale(seg)))
 
@@ -306,9 +318,9 @@ def finish(self:Parts, settings:dict, # plain values, for settings.json
            seconds:dict # stage -> seconds it took, for timing.json
           ) -> dict: # the content of segments.json
     'Makes the files of the whole result from the parts.'
-    join_videos(self.files('.mp4'), self.folder/'overlay.mp4')
     accounts = [_read_json(f) for f in self.files('.json')]
-    story = tell({k: accounts[0][k] for k in ('size', 'fps', 'working_size', 'motion_model',
+    join_videos(self.files('.mp4'), self.folder/'overlay.mp4', [a['times'][0] for a in accounts])
+    story = tell({k: accounts[0][k] for k in ('size', 'pixel_aspect', 'fps', 'working_size', 'motion_model',
                                               'parameter_names', 'units')}, accounts)
     self._finish_sheet(len(story['frames']))
     write_json(self.folder/'settings.json', settings)
@@ -424,11 +436,11 @@ def difference(before:dict, # settings of an earlier result
 class Output:
     'The folder of a result that is written piece by piece, and can be continued after an interruption.'
     def __init__(self, out, # folder, made by `open`
-                 settings:dict # what the result is made with, plain values
+                 settings:dict # what the result is made with, plain values; `warnings` are added at the end
                 ):
         self.out, self.settings, self.parts = Path(out), json.loads(json.dumps(settings)), Parts(out)
         self.frames, self.memory = 0, None # finished frames; what the linker knew then
-        self.warnings = [] # of the input
+        self.warnings = [] # texts about the input, for settings.json
         self._clean, self._new, self._earlier = False, True, None # is it tidied? does it begin anew? folder of an earlier result
 
     @property
@@ -509,6 +521,12 @@ def add(self:Output, seg:Segmentation, # the next piece
     old.unlink(missing_ok=True)
 
 @patch
+def note(self:Output, remarks # texts about the input; those that are known already are left out
+        ):
+    'Keeps remarks for settings.json.'
+    self.warnings += [text for text in remarks if text not in self.warnings]
+
+@patch
 def story(self:Output) -> dict: # plain values
     'The content of segments.json, of a finished result.'
     return _read_json(self.out/'segments.json')
@@ -540,6 +558,7 @@ def save(self:Segmentation,
     with output.open(overwrite, whole=True):
         output.add(self, Memory(), progress)
         self.seconds['saving'] = time.perf_counter() - start
+        output.note(self.source.notes)
         output.finish(self.seconds)
     return output.out
 
@@ -558,6 +577,6 @@ def write(self:Segmentation,
     else:
         kept = {self.first + t: None for t in spread(len(areas), 6)}
         overlays = _overlays(self, saved, flow_scale(self.source.flow), kept)
-        write_video(Path(pictures)/'overlay.mp4', overlays, self.source.fps)
+        _write_overlay(Path(pictures)/'overlay.mp4', self, overlays)
         _write_sheet(Path(pictures)/'contact_sheet.png', columns(self, kept))
     return areas
