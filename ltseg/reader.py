@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['Source', 'working_size', 'check_size', 'open_source', 'Step', 'Reader', 'PassingFrames', 'piped_frames',
-           'stream_frames', 'frame_reader', 'open_reader']
+           'MemoryFrames', 'stream_frames', 'frame_reader', 'open_reader', 'read_source']
 
 # %% ../nbs/75_reader.ipynb #4aec8fc4
 import math, sys
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from operator import length_hint
 from pathlib import Path
@@ -19,13 +19,14 @@ import av
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm.auto import tqdm
 
-from .files import InputError, choose
+from .files import InputError, Notes, choose
 from .flow import (check_flow, flow_files, flow_names, flow_size, is_flow, read_flow, read_volume,
                         resize_flow)
-from .video import (FLOW_ESTIMATORS, MOST_PIXELS, PictureFrames, estimate_flow, flow_pairs,
-                         open_frames, reduce_frame)
-from .video import _upright # as video files are decoded
+from .video import (FLOW_ESTIMATORS, MOST_PIXELS, FrameTimes, PictureFrames, check_fps, estimate_flow,
+                         flow_pairs, open_frames, reduce_frame)
+from .video import _aspect, _checked, _stack, _upright # as video files are decoded
 
 # %% ../nbs/75_reader.ipynb #3cb3f853
 @dataclass
@@ -36,6 +37,12 @@ class Source:
     names: list        # of the T frames that flow starts from, without ending
     fps: float = 25.   # frames a second
     frames: Iterable|None = None # the T+1 frames, re-iterable; None: there is flow alone
+    times: list|None = None # T+1 of them, seconds from the first frame of the video; None: by `fps`
+    aspect: float = 1. # of a pixel, width / height
+    notes: Notes = field(default_factory=Notes) # what is not as it should be
+
+    def __post_init__(self):
+        if self.times is None: self.times = [t/self.fps for t in range(self.flow.shape[1] + 1)]
 
     @property
     def working_flow(self) -> Tensor: # (2,T,h,w)
@@ -59,8 +66,7 @@ def check_size(size, # (h,w)
     if min(size) < 16: raise InputError(what, 'at least 16×16 pixels', '×'.join(map(str, size)))
 
 def _check_options(size, fps): # working size or None, frames a second or None
-    if fps is not None and not 0 < fps < 1000:
-        raise InputError('fps', 'frames a second, between 0 and 1000', str(fps))
+    if fps is not None: check_fps(fps)
     if size is not None: check_size(size)
 
 # %% ../nbs/75_reader.ipynb #b14f88e4
@@ -68,7 +74,7 @@ def open_source(source, # path of a video, folder of frames, or flow; or (2,T,H,
                 flow='dis', # estimates the flow of frames: a name of `FLOW_ESTIMATORS`, or any `FlowEstimator`
                 bad_flow:str='error', # what to do with NaN and Inf in flow: 'error' or 'zero'
                 size=None, # working size (h,w), at least 16×16; None: `working_size` of the input
-                fps:float|None=None, # frames a second, below 1000; None: what the source says, else 25
+                fps:float|None=None, # frames a second; None: what the source says, else 25
                 progress:bool=False # show a bar while flow is estimated?
                ) -> Source: # with `frames` only if `source` has them
     'Reads or estimates the flow of `source`; an `InputError` says what cannot be used, and why.'
@@ -82,8 +88,9 @@ def open_source(source, # path of a video, folder of frames, or flow; or (2,T,H,
     frames = open_frames(path, fps)
     volume = estimate_flow(frames, flow, size=size or working_size(frames.size), rescale=False,
                            bad_flow=bad_flow, progress=progress)
-    return Source(volume, frames.size, [frames.name(t) for t in range(volume.shape[1])],
-                  frames.fps, frames)
+    T = volume.shape[1]
+    return Source(volume, frames.size, [frames.name(t) for t in range(T)], frames.fps, frames,
+                  [frames.time(t) for t in range(T + 1)], frames.aspect, frames.notes)
 
 def _tensor_source(flow, bad_flow, size, fps):
     if flow.ndim != 4: raise InputError('flow', 'a tensor (2,T,H,W)', f'shape {tuple(flow.shape)}')
@@ -121,20 +128,37 @@ class Reader:
     fps: float = 25. # frames a second
     frames: bool = True # are there frames, or flow alone?
     length: int|None = None # number of steps, about; None: not known
+    time: Callable|None = None # time(t): seconds from the first frame, of a frame that has been read; None: by `fps`
+    aspect: float = 1. # of a pixel, width / height
+    notes: Notes = field(default_factory=Notes) # what is not as it should be; may grow while steps are read
+    again: Iterable|None = None # the frames, which can be read again; None: they pass once, or there are none
+
+    def __post_init__(self):
+        if self.time is None: self.time = lambda t: t/self.fps
 
 # %% ../nbs/75_reader.ipynb #6c4b4637
 class PassingFrames:
-    'Frames that can be iterated over once, with `.size` (H,W), `.fps` and `.name(t)`; an `InputError` if there are none.'
+    ('Frames that can be iterated over once, with `.size` (H,W), `.fps`, `.aspect` of a pixel, `.notes`, `.name(t)` and `.time(t)`; an '
+     '`InputError` if there are none.')
     def __init__(self, frames:Iterable, # of (H,W,3) uint8 RGB frames
                  path='frames', # what messages call them
-                 fps:float=25 # frames a second
+                 fps:float=25, # frames a second
+                 time=None, # time(t): seconds from the first frame, of one that has been read; None: by `fps`
+                 aspect:float=1., # of a pixel, width / height
+                 notes=None # `Notes`, to go on with; None: nothing yet
                 ):
         self.path, self.fps, rest = path, fps, iter(frames)
+        self.aspect, self.notes = aspect, Notes() if notes is None else notes
+        self.time = (lambda t: t/self.fps) if time is None else time
         first = next(rest, None)
         if first is None: raise InputError(path, '2 frames or more', '0')
         self.size, self.frames = np.shape(first)[:2], chain([first], rest)
 
-    def __iter__(self): return self.frames
+    def __iter__(self):
+        if self.frames is None:
+            raise InputError(self.path, 'its frames came once and cannot be read again; open it anew, or give a file or a list of frames')
+        frames, self.frames = self.frames, None
+        return frames
     def name(self, t:int) -> str: # t: number of the frame, from 0
         'The name of a frame: its number, in five digits or more.'
         return f'{t:05d}'
@@ -148,13 +172,18 @@ def _container(file, what): # file: an open binary file, or the path of a camera
     except av.FFmpegError as e:
         raise InputError(what, 'a video that FFmpeg can read', e.strerror) from e
 
-def _decoded(file, what, most): # yields the frame rate, then frames
+def _decoded(file, what, most, seconds): # yields (frames a second, aspect of a pixel), then frames; `seconds` grows with them
     with _container(file, what) as container:
         stream = container.streams.best('video')
         if stream is None: raise InputError(what, 'a video stream', container.format.long_name)
         stream.thread_type = 'AUTO'
-        yield float(stream.average_rate or stream.guessed_rate or 25)
-        for frame in container.decode(stream): yield _upright(frame, most)
+        frames = container.decode(stream)
+        first, fps = next(frames, None), float(stream.average_rate or stream.guessed_rate or 25)
+        yield fps, 1. if first is None else _aspect(stream, first)
+        times = FrameTimes(1/fps)
+        for frame in frames if first is None else chain([first], frames):
+            seconds.append(times(frame.time))
+            yield _upright(frame, most)
 
 def piped_frames(file, # an open binary file, such as `sys.stdin.buffer`, or the path of a camera
                  what='-', # what messages call it
@@ -162,9 +191,30 @@ def piped_frames(file, # an open binary file, such as `sys.stdin.buffer`, or the
                  most:int=MOST_PIXELS # pixels of a frame; larger ones are reduced
                 ) -> PassingFrames: # decoded as they are asked for
     'The frames of a video that comes through a pipe; an `InputError` if FFmpeg cannot read it.'
-    decoded = _decoded(file, what, most)
-    own = next(decoded)
-    return PassingFrames(decoded, what, fps or own)
+    seconds = []
+    decoded = _decoded(file, what, most, seconds)
+    own, aspect = next(decoded)
+    return PassingFrames(decoded, what, fps or own, None if fps else seconds.__getitem__, aspect)
+
+# %% ../nbs/75_reader.ipynb #a5b00012
+class MemoryFrames:
+    'Frames that can be iterated over repeatedly, with what `PassingFrames` has; an `InputError` if there are none, or if they are no frames.'
+    def __init__(self, frames:Iterable, # of (H,W,3) uint8 RGB frames, such as a list
+                 fps:float=25, # frames a second
+                 most=None # largest area in pixels, see `reduced_size`; None: no limit
+                ):
+        self.frames, self.fps, self.most, self.path = frames, fps, most, 'frames'
+        self.aspect, self.notes = 1., Notes()
+        self.size = next(iter(self)).shape[:2]
+
+    def __iter__(self): return (reduce_frame(f, self.most) for f in _checked(self.frames, self.path, 2))
+    def __length_hint__(self): return length_hint(self.frames)
+    def name(self, t:int) -> str: # t: number of the frame, from 0
+        'The name of a frame: its number, in five digits or more.'
+        return f'{t:05d}'
+    def time(self, t:int) -> float: # t: number of the frame, from 0
+        'Seconds from the first frame.'
+        return t/self.fps
 
 # %% ../nbs/75_reader.ipynb #b29af661
 def stream_frames(source, # path, '-' for standard input, open binary file, or iterable of (H,W,3) uint8 RGB frames
@@ -175,7 +225,8 @@ def stream_frames(source, # path, '-' for standard input, open binary file, or i
      '`InputError` if they cannot be read.')
     if hasattr(source, 'read'): return piped_frames(source, getattr(source, 'name', 'file'), fps, most)
     if not isinstance(source, (str, Path)):
-        return PassingFrames((reduce_frame(f, most) for f in source), fps=fps or 25.)
+        if iter(source) is not source: return MemoryFrames(source, fps or 25., most)
+        return PassingFrames((reduce_frame(f, most) for f in _checked(source, 'frames', 2)), fps=fps or 25.)
     if str(source) == '-': return piped_frames(sys.stdin.buffer, fps=fps, most=most)
     path = Path(source)
     if _camera(path): return piped_frames(str(path), path, fps, most)
@@ -221,13 +272,15 @@ def frame_reader(frames, # of one size, with `.size`, `.fps` and `.name`, such a
     check_size(size, frames.path)
     if isinstance(flow, str): flow = choose(FLOW_ESTIMATORS, flow, 'flow estimator')()
     return Reader(_frame_steps(frames, flow, bad_flow, size), tuple(frames.size), size, frames.name,
-                  frames.fps, length=max(0, length_hint(frames) - 1) or None)
+                  frames.fps, length=max(0, length_hint(frames) - 1) or None, time=getattr(frames, 'time', None),
+                  aspect=getattr(frames, 'aspect', 1.), notes=getattr(frames, 'notes', Notes()),
+                  again=None if isinstance(frames, PassingFrames) else frames)
 
 # %% ../nbs/75_reader.ipynb #fbc2211d
 def _volume_reader(source): # a `Source` that is in memory
     return Reader(lambda start=0: (Step(f) for f in source.flow[:, start:].unbind(1)), source.size,
                   tuple(source.flow.shape[-2:]), source.names.__getitem__, source.fps, frames=False,
-                  length=source.flow.shape[1])
+                  length=source.flow.shape[1], notes=source.notes)
 
 def _flow_reader(path, bad_flow, size, fps): # a folder of flow files
     files, names, full = flow_files(path), flow_names(path), flow_size(path)
@@ -247,7 +300,7 @@ def open_reader(source, # what `open_source` takes; '-' (standard input), a pipe
                 flow='dis', # estimates the flow of frames: a name of `FLOW_ESTIMATORS`, or any `FlowEstimator`
                 bad_flow:str='error', # what to do with NaN and Inf in flow: 'error' or 'zero'
                 size=None, # working size (h,w), at least 16×16; None: `working_size` of the input
-                fps:float|None=None, # frames a second, below 1000; None: what the source says, else 25
+                fps:float|None=None, # frames a second; None: what the source says, else 25
                 most:int=MOST_PIXELS # pixels of a frame; larger ones are reduced
                ) -> Reader: # of flow alone if `source` is flow
     'Opens a source that is then read step by step; an `InputError` says what cannot be used, and why.'
@@ -261,3 +314,16 @@ def open_reader(source, # what `open_source` takes; '-' (standard input), a pipe
         check_size(whole.flow.shape[-2:], 'flow' if path is None else path)
         return _volume_reader(whole)
     return frame_reader(stream_frames(source, fps, most), flow, bad_flow, size)
+
+# %% ../nbs/75_reader.ipynb #a5b00022
+def read_source(reader:Reader, # whose steps have not begun yet, if its frames pass once
+                progress:bool=False # show a bar?
+               ) -> Source:
+    'A whole video: the flow of all steps, and frames that can be read again.'
+    flows, passed = [], []
+    for step in tqdm(reader.steps(), desc='flow', unit='pair', total=reader.length, disable=not progress):
+        flows.append(step.flow)
+        if reader.again is None: passed.append(step.frame)
+    T, frames = len(flows), passed if reader.again is None else reader.again
+    return Source(_stack(flows), reader.size, [reader.name(t) for t in range(T)], reader.fps,
+                  frames if reader.frames else None, [reader.time(t) for t in range(T + 1)], reader.aspect, reader.notes)

@@ -4,16 +4,16 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'PROGRESS', 'Segmentation', 'tell', 'Column', 'columns', 'column_step', 'join_videos', 'write_json',
-           'Parts', 'locked', 'check_output', 'Output']
+           'Parts', 'locked', 'check_output', 'made_with', 'difference', 'Output']
 
 # %% ../nbs/79_result.ipynb #d8e48286
-import errno, fcntl, json, math, os, shutil, time
+import errno, fcntl, json, math, os, re, shutil, time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
+from itertools import count, repeat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +26,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .evaluation import resize_probs
-from .files import InputError, atomic_folder, atomic_path
+from .files import InputError, atomic_path
 from .flow import flow_scale, flow_to_rgb, resize_flow
 from .link import Memory, label_of, read_memory, write_memory
 from .motion import SPATIAL_MODELS, MotionModel
@@ -100,7 +100,8 @@ def _parameter_names(model): # such as 'u: ij', or 'u: jj, v: ij' where they sha
     columns = zip(*(half.split() for half in SPATIAL_MODELS[model.name.partition('_fk')[0]]))
     return [', '.join(f'{c}: {m}' for c, m in zip('uv', pair) if m != '.') for pair in columns]
 
-_UNITS = dict(area='share of the frame, frame by frame, the first of them frame number `first`',
+_UNITS = dict(times='seconds from the first frame of the video', pixel_aspect='width / height of a pixel',
+              area='share of the frame, frame by frame, the first of them frame number `first`',
               loss='mean L1 residual of its pixels, in pixels of the input',
               relative_loss='loss / mean L1 norm of the flow',
               control_points='number of the frame, from 0',
@@ -108,7 +109,7 @@ _UNITS = dict(area='share of the frame, frame by frame, the first of them frame 
                          'a window, i and j over the centres of the pixels of `motion_size`')
 
 def _header(seg): # what is the same for all pieces
-    return dict(size=list(seg.source.size), fps=float(seg.source.fps),
+    return dict(size=list(seg.source.size), pixel_aspect=float(seg.source.aspect), fps=float(seg.source.fps),
                 working_size=list(seg.probs.shape[-2:]), motion_model=seg.model.name,
                 motion_size=list(seg.source.size),
                 parameter_names=_parameter_names(seg.model), units=_UNITS)
@@ -129,6 +130,7 @@ def _account(seg, areas): # (T,256) pixels of each label at the input's size -> 
                      motion=_motion(seg, k))
                 for k, (n, l) in enumerate(zip(seg.ids, labels)) if areas[:, l].any()]
     return dict(first=seg.first, frames=list(seg.source.names), segments=segments,
+                times=[round(t, 6) for t in seg.source.times[:len(seg.source.names)]],
                 speed=seg.source.flow.abs().sum(0).mean().item())
 
 # %% ../nbs/79_result.ipynb #0dd9cc0e
@@ -155,7 +157,8 @@ def tell(header:dict, # what is the same for all pieces: sizes, frame rate, moti
     frames = [name for a in accounts for name in a['frames']]
     speed = sum(a['speed']*len(a['frames']) for a in accounts)/len(frames)
     ids = sorted({s['id'] for a in accounts for s in a['segments']})
-    return header | dict(frames=frames, windows=[a['first'] for a in accounts],
+    times = [t for a in accounts for t in a['times']]
+    return header | dict(frames=frames, times=times, windows=[a['first'] for a in accounts],
                          segments=[_tell(accounts, n, len(frames), speed) for n in ids])
 
 # %% ../nbs/79_result.ipynb #48e33b24
@@ -172,6 +175,10 @@ def _save_labels(seg, folder, areas, progress): # yields them, (H,W), once they 
         write_palette_png(folder/f'{name}.png', labels)
         areas[t] = torch.bincount(labels.flatten(), minlength=256).numpy()
         yield labels
+
+def _write_overlay(path, seg, pictures): # with the times of the frames, and the shape of their pixels
+    source = seg.source
+    write_video(path, pictures, source.fps, times=source.times[:len(source.names) + 1], aspect=source.aspect)
 
 def _overlays(seg, labels, scale, kept): # yields pictures (H,W,3); `kept`: frame -> its picture
     for t, (label, picture) in enumerate(zip(labels, _pictures(seg, scale)), seg.first):
@@ -234,36 +241,43 @@ def _shown(times, n): # six of the kept columns, near an even spread over n fram
     return sorted({min(times, key=lambda t: abs(t - s)) for s in spread(n, 6)})
 
 # %% ../nbs/79_result.ipynb #2f4bcf1c
-_AHEAD = 2 # frames that x264 decodes before one is shown; in very short parts none
+_AHEAD = 2 # frames that x264 decodes before one is shown; none where frames have times of their own
+
+def _ticks(seconds, base): return round(seconds*base.denominator/base.numerator) # base: a Fraction, or PyAV's
 
 def join_videos(parts, # files of `write_video`, in order, of one size and frame rate
-                path # video file to write
+                path, # video file to write
+                starts=None # seconds at which the parts begin, all written with `times`; None: each when the one before ends
                ):
     'Joins videos into one without encoding them again; the file is whole or absent.'
-    parts = list(parts)
+    parts, shown, end, stream = list(parts), [], 0, None # shown: times of all frames, ascending
+    ahead = _AHEAD if starts is None else 0
     with atomic_path(path) as tmp, av.open(str(tmp), 'w', options={'movflags': '+faststart'}) as out:
-        stream, start = None, 0
-        for part in parts:
+        for n, part in enumerate(parts):
             with av.open(str(part)) as container:
-                own, first = container.streams.video[0], None
+                own = container.streams.video[0]
                 if stream is None: stream = out.add_stream_from_template(own)
-                for packet in container.demux(own):
-                    if packet.dts is None: continue # the end
-                    if first is None: first = packet.dts
+                start = end if starts is None else _ticks(starts[n] - starts[0], own.time_base)
+                packets = [p for p in container.demux(own) if p.dts is not None] # the last one marks the end
+                first = len(shown)
+                shown += sorted(start + p.pts for p in packets)
+                for i, packet in enumerate(packets, first - ahead):
                     packet.pts += start
-                    packet.dts += start - first - _AHEAD*packet.duration
+                    packet.dts = shown[i] if i >= 0 else shown[0] + i*packet.duration
                     packet.stream = stream
                     out.mux(packet)
-                start += own.duration
+                end = start + own.duration
 
 # %% ../nbs/79_result.ipynb #976d13d9
 def write_json(path, # file to write
                values:dict # plain values, all numbers finite, or a `ValueError`
               ):
     'Writes values as indented JSON, whole or not at all.'
-    with atomic_path(path) as tmp, open(tmp, 'w') as f: json.dump(values, f, indent=1, allow_nan=False)
+    with atomic_path(path) as tmp, open(tmp, 'w', encoding='utf8') as f: json.dump(values, f, indent=1, allow_nan=False)
 
-def _read_json(path): return json.loads(Path(path).read_text())
+def _read_json(path):
+    try: return json.loads(Path(path).read_text(encoding='utf8'))
+    except ValueError as e: raise InputError(path, f'is damaged ({e}); --overwrite makes the result anew') from e
 
 class Parts:
     'The files of a result, written piece by piece.'
@@ -285,7 +299,7 @@ class Parts:
         kept = {t: None for t in range(seg.first, n) if t % column_step(n) == 0}
         areas, stem = np.zeros((n - seg.first, 256), int), self.parts/f'{seg.first:08d}'
         labels = _save_labels(seg, self.labels, areas, progress)
-        write_video(f'{stem}.mp4', _overlays(seg, labels, self._scale(seg), kept), seg.source.fps)
+        _write_overlay(f'{stem}.mp4', seg, _overlays(seg, labels, self._scale(seg), kept))
         self._keep_columns(columns(seg, kept) if kept else {}, column_step(n))
         write_json(f'{stem}.json', _header(seg) | _account(seg, areas) | dict(scale=self._scale(seg)))
 
@@ -305,9 +319,9 @@ def finish(self:Parts, settings:dict, # plain values, for settings.json
            seconds:dict # stage -> seconds it took, for timing.json
           ) -> dict: # the content of segments.json
     'Makes the files of the whole result from the parts.'
-    join_videos(self.files('.mp4'), self.folder/'overlay.mp4')
     accounts = [_read_json(f) for f in self.files('.json')]
-    story = tell({k: accounts[0][k] for k in ('size', 'fps', 'working_size', 'motion_model',
+    join_videos(self.files('.mp4'), self.folder/'overlay.mp4', [a['times'][0] for a in accounts])
+    story = tell({k: accounts[0][k] for k in ('size', 'pixel_aspect', 'fps', 'working_size', 'motion_model',
                                               'parameter_names', 'units')}, accounts)
     self._finish_sheet(len(story['frames']))
     write_json(self.folder/'settings.json', settings)
@@ -328,6 +342,210 @@ def _finish_sheet(self:Parts, n):
         with np.load(files[t]) as file: shown[t] = Column(*file.values())
     _write_sheet(self.folder/'contact_sheet.png', shown)
 
+# %% ../nbs/79_result.ipynb #2a939650
+PROGRESS = 'progress.json' # says how far an unfinished result is
+
+_RESULT = ('segments.json', PROGRESS, 'settings.json', 'timing.json', 'overlay.mp4', 'contact_sheet.png',
+           'labels', 'parts', 'report.html') # names of all that belongs to a result
+
+@contextmanager
+def _made(folder): # it exists within; folders that are made for it and stay empty are removed
+    new = [p for p in (folder, *folder.parents) if not p.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    finally:
+        for p in new:
+            with suppress(OSError): p.rmdir()
+
+@contextmanager
+def locked(folder): # that exists
+    'A context that keeps other runs out of a folder; an `InputError` if one is writing there already.'
+    path, busy = Path(folder)/'.lock', InputError(folder, 'is locked: another run is writing there')
+    left = path.exists() # by a run that was killed
+    with open(path, 'a') as f: # an existing file stays as it is
+        try: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as e: raise busy from e
+        if not path.exists() or not os.path.samestat(os.fstat(f.fileno()), path.stat()): raise busy # just removed
+        try: yield
+        except BaseException:
+            if not left: path.unlink(missing_ok=True)
+            raise
+        path.unlink(missing_ok=True)
+
+# %% ../nbs/79_result.ipynb #a5b00002
+def _aside(out): # folders of earlier results, which wait there
+    return [p for p in out.iterdir() if re.fullmatch(r'replaced(-\d+)?', p.name)]
+
+def _set_aside(out): # -> the folder where the earlier result waits, or None if there is none
+    names = [n for n in _RESULT if os.path.lexists(out/n)]
+    if not names: return None
+    aside = next(p for n in count(1) if not (p := out/('replaced' if n == 1 else f'replaced-{n}')).exists())
+    aside.mkdir()
+    for name in names: os.replace(out/name, aside/name)
+    return aside
+
+def _remove(path):
+    if path.is_dir() and not path.is_symlink(): shutil.rmtree(path)
+    else: path.unlink(missing_ok=True)
+
+def _put_back(out, aside): # what was made in the meantime goes
+    for name in _RESULT: _remove(out/name)
+    if aside is None: return
+    for name in reversed(_RESULT):
+        if os.path.lexists(aside/name): os.replace(aside/name, out/name)
+    aside.rmdir()
+
+# %% ../nbs/79_result.ipynb #a5b00004
+def _trace(name): # of a run that was killed before anything was written: its lock, or half of its first file
+    return name == '.lock' or name.startswith(f'.{Path(PROGRESS).stem}-')
+
+def check_output(out, # folder of a result
+                 overwrite:bool=False, # replace an earlier result?
+                 resume:bool=False # go on with an unfinished one?
+                ):
+    'Raises an `InputError` if `Output` would refuse to write there.'
+    out = Path(out)
+    if overwrite and resume: raise InputError('--resume', 'goes on with a result, --overwrite begins anew: give one of them')
+    if out.exists() and not out.is_dir(): raise InputError(out, 'is a file; results need a folder')
+    there = {p.name for p in out.iterdir() if not _trace(p.name)} if out.exists() else set()
+    if not there: return
+    if not there & {PROGRESS, 'segments.json', 'replaced'}:
+        raise InputError(out, 'holds something else; results need a new or empty folder')
+    if overwrite or resume: return
+    raise InputError(out, 'holds an unfinished result: --resume goes on with it, --overwrite begins anew'
+                     if 'segments.json' not in there or PROGRESS in there else
+                     'holds a finished result: --overwrite replaces it')
+
+def made_with(out # folder of a result
+             ) -> dict|None: # plain values; None: nothing is there
+    'The settings of the result in a folder, finished or not; an `InputError` if they are damaged.'
+    out = Path(out)
+    if (out/PROGRESS).exists(): return _read_json(out/PROGRESS).get('settings')
+    if not (out/'segments.json').exists(): return None
+    return {k: v for k, v in _read_json(out/'settings.json').items() if k != 'warnings'}
+
+def difference(before:dict, # settings of an earlier result
+               now:dict # those of this run
+              ) -> str: # such as 'another K: 2, not 4'; empty: there is none
+    'The first setting that is another one, in words.'
+    for k in sorted(now.keys() | before.keys()):
+        if now.get(k) != before.get(k): return f'another {k}: {now.get(k)!r}, not {before.get(k)!r}'
+    return ''
+
+# %% ../nbs/79_result.ipynb #6a962463
+class Output:
+    'The folder of a result that is written piece by piece, and can be continued after an interruption.'
+    def __init__(self, out, # folder, made by `open`
+                 settings:dict # what the result is made with, plain values; `warnings` are added at the end
+                ):
+        self.out, self.settings, self.parts = Path(out), json.loads(json.dumps(settings)), Parts(out)
+        self.frames, self.memory = 0, None # finished frames; what the linker knew then
+        self.warnings = [] # texts about the input, for settings.json
+        self._clean, self._new, self._earlier = False, True, None # is it tidied? does it begin anew? folder of an earlier result
+
+    @property
+    def finished(self) -> bool:
+        'Does the folder hold a whole result?'
+        return (self.out/'segments.json').exists() and not self.begun
+
+    @property
+    def begun(self) -> bool:
+        'Does the folder hold a part of a result?'
+        return (self.out/PROGRESS).exists()
+
+    @contextmanager
+    def open(self, overwrite:bool=False, # replace an earlier result?
+             resume:bool=False, # go on with an unfinished one, of the same settings?
+             whole:bool=False # if it does not become whole, shall nothing stay?
+            ):
+        ('A context in which the folder is locked; `frames` says how far it is. An `InputError` if it holds something '
+         'else, if another run writes there, or if the disk is full.')
+        check_output(self.out, overwrite, resume)
+        with _made(self.out), locked(self.out):
+            check_output(self.out, overwrite, resume) # nobody can change it any more
+            if resume: self._go_on()
+            try: yield self
+            except BaseException as e:
+                ours = self._clean and self._new # all that is there is of this run
+                if ours and (whole or not self.frames): _put_back(self.out, self._earlier)
+                raise self._explained(e)
+
+    def _explained(self, e): # what the user can do about it
+        how = f'--resume goes on at frame {self.frames}' if self.begun else 'nothing is left of this run'
+        if isinstance(e, KeyboardInterrupt): e.add_note(f'{self.out}: {how}')
+        full = isinstance(e, (OSError, av.FFmpegError)) and e.errno in (errno.ENOSPC, errno.EDQUOT)
+        return InputError(self.out, f'no room on the disk ({e.strerror}); {how}') if full else e
+
+# %% ../nbs/79_result.ipynb #f6abc326
+@patch
+def _go_on(self:Output): # reads progress
+    before = made_with(self.out)
+    if before is None: return
+    if other := difference(before, self.settings):
+        raise InputError(self.out, f'cannot go on with {other} (--overwrite begins anew)')
+    if self.finished: return self._tidy()
+    made = _read_json(self.out/PROGRESS)
+    self._new, self.frames, self.warnings = False, made['frames'], made.get('warnings', [])
+    if self.frames: self.memory = read_memory(self._memory(self.frames))
+
+@patch
+def _memory(self:Output, frames): return self.parts.parts/f'{frames:08d}.safetensors'
+
+@patch
+def _begin(self:Output): # before the first file of this run
+    for folder in (self.parts.labels, self.parts.parts):
+        for half in folder.glob('.*-*'): half.unlink() # see `atomic_path`
+    for name in _RESULT:
+        for half in self.out.glob(f'.{Path(name).stem}-*{Path(name).suffix}'): half.unlink()
+    self._clean = True
+    if self._new:
+        self._earlier = _set_aside(self.out)
+        self._keep_progress()
+
+@patch
+def _keep_progress(self:Output):
+    write_json(self.out/PROGRESS, dict(frames=self.frames, settings=self.settings, warnings=self.warnings))
+
+@patch
+def add(self:Output, seg:Segmentation, # the next piece
+        memory:Memory, # of the linker, after this piece
+        progress:bool=False # show a bar?
+       ):
+    'Writes a piece, then that it is there.'
+    if not self._clean: self._begin()
+    self.parts.add(seg, progress)
+    frames, old = seg.first + len(seg.source.names), self._memory(self.frames)
+    write_memory(self._memory(frames), memory)
+    self.frames = frames
+    self._keep_progress()
+    old.unlink(missing_ok=True)
+
+@patch
+def note(self:Output, remarks # texts about the input; those that are known already are left out
+        ):
+    'Keeps remarks for settings.json.'
+    self.warnings += [text for text in remarks if text not in self.warnings]
+
+@patch
+def story(self:Output) -> dict: # plain values
+    'The content of segments.json, of a finished result.'
+    return _read_json(self.out/'segments.json')
+
+@patch
+def finish(self:Output, seconds:dict # stage -> seconds it took
+          ) -> dict: # the content of segments.json
+    'Puts the pieces together to the whole result.'
+    story = self.parts.finish(self.settings | dict(warnings=self.warnings), seconds)
+    (self.out/PROGRESS).unlink()
+    self._tidy()
+    return story
+
+@patch
+def _tidy(self:Output): # what a whole result needs no more
+    self.parts.tidy()
+    for earlier in _aside(self.out): shutil.rmtree(earlier)
+
 # %% ../nbs/79_result.ipynb #fa84060b
 @patch
 def save(self:Segmentation,
@@ -337,14 +555,13 @@ def save(self:Segmentation,
         ) -> Path: # the folder
     ('Writes labels/*.png, overlay.mp4, contact_sheet.png, segments.json, settings.json and timing.json '
      'into `out`, all or nothing; an `InputError` if there is something already.')
-    start = time.perf_counter()
-    with atomic_folder(out, 'segments.json', overwrite) as tmp:
-        parts = Parts(tmp)
-        parts.add(self, progress)
+    start, output = time.perf_counter(), Output(out, self.settings)
+    with output.open(overwrite, whole=True):
+        output.add(self, Memory(), progress)
         self.seconds['saving'] = time.perf_counter() - start
-        parts.finish(self.settings, self.seconds)
-        parts.tidy()
-    return Path(out)
+        output.note(self.source.notes)
+        output.finish(self.seconds)
+    return output.out
 
 # %% ../nbs/79_result.ipynb #9ac51ff6
 @patch
@@ -361,137 +578,6 @@ def write(self:Segmentation,
     else:
         kept = {self.first + t: None for t in spread(len(areas), 6)}
         overlays = _overlays(self, saved, flow_scale(self.source.flow), kept)
-        write_video(Path(pictures)/'overlay.mp4', overlays, self.source.fps)
+        _write_overlay(Path(pictures)/'overlay.mp4', self, overlays)
         _write_sheet(Path(pictures)/'contact_sheet.png', columns(self, kept))
     return areas
-
-# %% ../nbs/79_result.ipynb #2a939650
-PROGRESS = 'progress.json' # says how far an unfinished result is
-
-@contextmanager
-def locked(folder): # that exists
-    'A context that keeps other runs out of a folder; an `InputError` if one is writing there already.'
-    path, busy = Path(folder)/'.lock', InputError(folder, 'a folder that no other run is writing to', 'a locked one')
-    with open(path, 'w') as f:
-        try: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e: raise busy from e
-        if not path.exists() or not os.path.samestat(os.fstat(f.fileno()), path.stat()): raise busy # just removed
-        try: yield
-        finally: path.unlink(missing_ok=True)
-
-def _trace(name): # of a run that was killed before anything was written: its lock, or half of its first file
-    return name == '.lock' or name.startswith(f'.{Path(PROGRESS).stem}-')
-
-def check_output(out, # folder of a result
-                 overwrite:bool=False, # replace an earlier result?
-                 resume:bool=False # go on with an unfinished one?
-                ):
-    'Raises an `InputError` if `Output` would refuse to write there.'
-    out = Path(out)
-    if overwrite and resume: raise InputError('--resume', 'no --overwrite with it', 'both')
-    if out.exists() and not out.is_dir(): raise InputError(out, 'a folder or a free name', 'a file')
-    there = {p.name for p in out.iterdir() if not _trace(p.name)} if out.exists() else set()
-    if not there: return
-    if not there & {PROGRESS, 'segments.json'}:
-        raise InputError(out, 'a new or empty folder, or an earlier result', 'a folder of something else')
-    if overwrite or resume: return
-    how, found = (('--resume to go on, or --overwrite to begin anew', 'an unfinished result')
-                  if PROGRESS in there else ('--overwrite', 'a finished result'))
-    raise InputError(out, f'a new or empty folder (or {how})', found)
-
-# %% ../nbs/79_result.ipynb #6a962463
-class Output:
-    'The folder of a result that is written piece by piece, and can be continued after an interruption.'
-    def __init__(self, out, # folder, made by `open`
-                 settings:dict # what the result is made with, plain values
-                ):
-        self.out, self.settings, self.parts = Path(out), json.loads(json.dumps(settings)), Parts(out)
-        self.frames, self.memory = 0, None # finished frames; what the linker knew then
-
-    @property
-    def finished(self) -> bool:
-        'Does the folder hold a whole result?'
-        return (self.out/'segments.json').exists() and not self.begun
-
-    @property
-    def begun(self) -> bool:
-        'Does the folder hold a part of a result?'
-        return (self.out/PROGRESS).exists()
-
-    @contextmanager
-    def open(self, overwrite:bool=False, # replace an earlier result?
-             resume:bool=False # go on with an unfinished one, of the same settings?
-            ):
-        ('A context in which the folder is locked; `frames` says how far it is. An `InputError` if it holds something '
-         'else, if another run writes there, or if the disk is full.')
-        check_output(self.out, overwrite, resume)
-        new = not self.out.exists()
-        self.out.mkdir(parents=True, exist_ok=True)
-        try:
-            with locked(self.out):
-                check_output(self.out, overwrite, resume) # nobody can change it any more
-                if resume: self._go_on()
-                yield self
-        except (OSError, av.FFmpegError) as e: raise self._full(e) if e.errno == errno.ENOSPC else e
-        finally:
-            if not self.frames and self.begun: self._clear(but=())
-            if new and not any(self.out.iterdir()): self.out.rmdir()
-
-    def _full(self, e):
-        return InputError(self.out, f'room on the disk; --resume goes on at frame {self.frames}', e.strerror)
-
-    def _clear(self, but):
-        for p in self.out.iterdir():
-            if p.name in ('.lock', *but): continue
-            if p.is_dir() and not p.is_symlink(): shutil.rmtree(p)
-            else: p.unlink()
-
-# %% ../nbs/79_result.ipynb #f6abc326
-@patch
-def _go_on(self:Output): # reads progress, forgets what is half done
-    made = _read_json(self.out/('settings.json' if self.finished else PROGRESS)) if any(self._records()) else {}
-    before = made if self.finished else made.get('settings', self.settings)
-    other = sorted(k for k in self.settings.keys() | before.keys() if self.settings.get(k) != before.get(k))
-    if other:
-        raise InputError('--resume', f'what {self.out} was begun with',
-                         ', '.join(f'another {k}: {self.settings.get(k)!r}, not {before.get(k)!r}' for k in other))
-    for folder in (self.out, self.parts.labels, self.parts.parts):
-        for half in folder.glob('.*-*'): half.unlink() # see `atomic_path`
-    if self.finished: return self.parts.tidy()
-    self.frames = made.get('frames', 0)
-    if self.frames: self.memory = read_memory(self._memory(self.frames))
-
-@patch
-def _records(self:Output): return [p for p in (self.out/PROGRESS, self.out/'segments.json') if p.exists()]
-
-@patch
-def _memory(self:Output, frames): return self.parts.parts/f'{frames:08d}.safetensors'
-
-@patch
-def add(self:Output, seg:Segmentation, # the next piece
-        memory:Memory # of the linker, after this piece
-       ):
-    'Writes a piece, then that it is there.'
-    if not self.frames:
-        write_json(self.out/PROGRESS, dict(frames=0, settings=self.settings))
-        self._clear(but=(PROGRESS,))
-    self.parts.add(seg)
-    frames, old = seg.first + len(seg.source.names), self._memory(self.frames)
-    write_memory(self._memory(frames), memory)
-    write_json(self.out/PROGRESS, dict(frames=frames, settings=self.settings))
-    self.frames = frames
-    old.unlink(missing_ok=True)
-
-@patch
-def story(self:Output) -> dict: # plain values
-    'The content of segments.json, of a finished result.'
-    return _read_json(self.out/'segments.json')
-
-@patch
-def finish(self:Output, seconds:dict # stage -> seconds it took
-          ) -> dict: # the content of segments.json
-    'Puts the pieces together to the whole result.'
-    story = self.parts.finish(self.settings, seconds)
-    (self.out/PROGRESS).unlink()
-    self.parts.tidy()
-    return story
