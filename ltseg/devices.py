@@ -87,10 +87,11 @@ def merge_parts(parts:Sequence, # folders of `save_predictions`, in the order of
             to = Path(folder)/file.relative_to(part)
             to.parent.mkdir(exist_ok=True)
             os.replace(file, to)
-    flows = [f for story in stories for f in story['flow']]
+    every = lambda key: [x for story in stories for x in story[key]]
+    once = lambda values: [v for n, v in enumerate(values) if v not in values[:n]]
     write_json(Path(folder)/PREDICTIONS, dict(
-        settings=stories[0]['settings'], flow=[f for n, f in enumerate(flows) if f not in flows[:n]],
-        sequences=[s for story in stories for s in story['sequences']]))
+        settings=stories[0]['settings'], flow=once(every('flow')), warnings=once(every('warnings')),
+        sequences=every('sequences')))
 
 # %% ../nbs/83_devices.ipynb #496e4d03
 def _trainer(options, writer):

@@ -10,7 +10,7 @@ __all__ = ['PREDICTIONS', 'FORMATS', 'EXPORT', 'Shot', 'shots', 'same_shape', 'c
 # %% ../nbs/82_predict.ipynb #0d575dfe
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 from os.path import relpath
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from .files import InputError, atomic_folder, choose
+from .files import InputError, Notes, atomic_folder, choose
 from .flow import flow_size, read_flows
 from .inference import METHODS, Clock, Method, cut_volume, follow, make_plan, name_of
 from .motion import MotionModel
@@ -113,7 +113,8 @@ def open_shot(shot:Shot, # files of one sequence
     flow = read_flows(shot.flows, bad_flow, size, rescale=False)
     if whole != full: # pixels of the flow files -> of the images
         flow = flow * flow.new_tensor([whole[1]/full[1], whole[0]/full[0]]).view(2, 1, 1, 1)
-    return Source(flow, whole, shot.frames[:len(shot.flows)], frames=frames)
+    notes = frames.notes if frames else Notes()
+    return Source(flow, whole, shot.frames[:len(shot.flows)], frames=frames, notes=notes)
 
 # %% ../nbs/82_predict.ipynb #0870112c
 def _usual_segments(method): # four, as published, or as many as the method can find
@@ -129,8 +130,6 @@ def _segment_shot(shot, method, plan, cut, low_memory, size, bad_flow, model, se
     clock = Clock(progress=False)
     with clock('flow'): source = open_shot(shot, size, bad_flow)
     with clock('masks'): probs = follow(plan, method, source, cut, low_memory)
-    if not probs.isfinite().all(): # they would become label 0
-        raise InputError(shot.name, 'the masks are no finite numbers; the weights or the method are damaged')
     return shot, Segmentation(probs, source, model, settings, clock.seconds, plan.refine)
 
 def predict(split:Split, # a table with flow
@@ -236,14 +235,16 @@ def save_predictions(predictions:Iterable, # what `predict` gives
                      overwrite:bool=False # replace an earlier result?
                     ) -> Path:
     'Writes label PNGs and `predictions.json`, all or nothing; `InputError` if `out` is taken.'
-    records, origins = [], []
+    records, origins, notes = [], [], []
     with atomic_folder(out, PREDICTIONS, overwrite) as new:
         for shot, seg in predictions:
             seg.write(new/'labels'/shot.name, new/'pictures'/shot.name if pictures else None)
             records.append(_record(shot, seg))
             origins.append(flow_origin(shot, seg.settings['base_dir']))
+            notes += seg.source.notes
         settings = seg.settings | (dict(motion_model=seg.model.name) if pictures else {}) # they show it
-        write_json(new/PREDICTIONS, dict(settings=settings, flow=_distinct(origins), sequences=records))
+        write_json(new/PREDICTIONS, dict(settings=settings, flow=_distinct(origins),
+                                         warnings=_distinct(notes), sequences=records))
     return Path(out)
 
 # %% ../nbs/82_predict.ipynb #224c3899
@@ -259,6 +260,7 @@ class Predictions:
     settings: dict  # how they were made
     flow: list      # estimators of the flow, with versions, as far as known
     sequences: dict # name -> record: size, frames, last, …
+    notes: list = field(default_factory=list) # what was not as it should be, see `Notes`
 
     def files(self, name:str # of a sequence
              ) -> list[Path]:
@@ -280,7 +282,8 @@ def read_predictions(folder # of `save_predictions`
     try:
         story = json.loads(file.read_text(encoding='utf8'))
         records = {r['name']: r for r in story['sequences'] if r['frames'] and r['size']}
-        found = Predictions(Path(folder), story['settings'], story['flow'], records)
+        found = Predictions(Path(folder), story['settings'], story['flow'], records,
+                            list(story.get('warnings', [])))
     except (ValueError, KeyError, TypeError) as e:
         raise InputError(file, 'what ltseg predict writes', f'{type(e).__name__}: {e}') from e
     gone = [f.relative_to(folder) for name in records for f in found.files(name) if not f.is_file()]

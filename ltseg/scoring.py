@@ -67,6 +67,7 @@ class Candidate(NamedTuple):
     about: dict # plain values: how the segments were made
     flow: list # estimators of the flow, see `flow_origin`; [] if unknown
     size: tuple|None = None # (H,W) of the frames; None: the annotation is not compared with it
+    notes: list = [] # what was not as it should be, see `Notes`
 
 def _resized(frames, size): # frames(): an iterator over (h,w) uint8
     return Frames(lambda: (resize_labels(labels, size) for labels in frames()))
@@ -77,7 +78,8 @@ def from_segmentations(predictions:Iterable # what `predict` gives
     for shot, seg in predictions:
         origin = flow_origin(shot, seg.settings['base_dir'])
         labels = partial(_resized, lambda seg=seg: (frame.numpy() for frame in seg.frame_labels()))
-        yield Candidate(shot, labels, seg.settings, [origin] if origin else [], seg.source.size)
+        yield Candidate(shot, labels, seg.settings, [origin] if origin else [], seg.source.size,
+                        seg.source.notes)
 
 # %% ../nbs/85_scoring.ipynb #e01d87cd
 def _check_frames(predictions, shot):
@@ -116,8 +118,8 @@ def from_predictions(predictions:Predictions, # of `read_predictions`
         _check_frames(predictions, shot)
         _check_flow(predictions, shot, split.base_dir)
     read = lambda name: partial(_resized, _read_frames(predictions.files(name), records[name]))
-    return (Candidate(s, read(s.name), predictions.settings, predictions.flow, tuple(records[s.name]['size']))
-            for s in todo)
+    return (Candidate(s, read(s.name), predictions.settings, predictions.flow,
+                      tuple(records[s.name]['size']), predictions.notes) for s in todo)
 
 # %% ../nbs/85_scoring.ipynb #3da4ab66
 class Measure(NamedTuple):
@@ -345,6 +347,7 @@ class Scores:
     frames: pd.DataFrame # of `score_sequence`, of all sequences
     about: Mapping # plain values: how the segments were made
     flow: list     # estimators of the flow, see `flow_origin`; [] if unknown
+    notes: list = field(default_factory=list) # what was not as it should be, see `Notes`
 
     @property
     def table(self) -> pd.DataFrame:
@@ -371,12 +374,13 @@ def evaluate(candidates:Iterable[Candidate], # see `from_segmentations`, `from_p
             ) -> Scores:
     'Scores all candidates, one at a time; `InputError` if there are none, or a name is unknown.'
     b = choose(BENCHMARKS, benchmark, 'benchmark')
-    rules, tables, flow, about = choose_rules(b, rule), [], [], {}
+    rules, tables, flow, about, notes = choose_rules(b, rule), [], [], {}, {}
     for c in candidates:
         tables.append(score_sequence(c, b, rules, cut, look))
         flow, about = flow + [f for f in c.flow if f not in flow], c.about
+        notes |= dict.fromkeys(c.notes)
     if not tables: raise InputError('evaluation', 'a sequence or more', 'none')
-    return Scores(b, rules, cut, pd.concat(tables, ignore_index=True), about, flow)
+    return Scores(b, rules, cut, pd.concat(tables, ignore_index=True), about, flow, list(notes))
 
 # %% ../nbs/85_scoring.ipynb #e368bcf2
 def _markdown(heading, rows): # lists of strings
@@ -404,14 +408,14 @@ def _settings_rows(values, above=''): # nested values, one a line
 def settings(self:Scores) -> dict: # plain values
     'What the numbers depend on: benchmark, rules, options of the segmentation, flow, versions.'
     return dict(benchmark=self.benchmark.title, selection=dict(self.rules), cut_select=self.cut,
-                predictions=dict(self.about), flow=self.flow, versions=versions())
+                predictions=dict(self.about), flow=self.flow, warnings=list(self.notes), versions=versions())
 
 @patch
 def to_markdown(self:Scores) -> str:
     'The table in percent, with what it depends on.'
     b, table = self.benchmark, self.table
     shown = [k for k in table if k[1] == 'mean'] # all statistics are in the CSV
-    values = self.settings() | dict(flow=_flow_text(self.flow))
+    values = self.settings() | dict(flow=_flow_text(self.flow), warnings='; '.join(self.notes) or 'none')
     length = 'the whole sequence' if self.cut == -1 else f'each {self.cut} frames'
     parts = [f'# {b.title}', _table_markdown(table, shown), *_rest_markdown(table, shown),
              *(f'**{c}**: {what} in the selection, rule `{self.rules[c]}` over {length}.'
