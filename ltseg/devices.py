@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
+from textwrap import shorten
 
 import pytorch_lightning as pl
 import torch
@@ -100,8 +101,7 @@ def _trainer(options, writer):
                           enable_progress_bar=False, enable_model_summary=False)
     except (MisconfigurationException, ValueError, TypeError) as e:
         given = ', '.join(f'{k}={v!r}' for k, v in options.items())
-        raise InputError('options of the Trainer', 'values that Lightning takes',
-                         f'{given} ({" ".join(str(e).split())[:200]})') from e
+        raise InputError('options of the Trainer', f'Lightning refuses {given} ({shorten(str(e), 200)})') from e
 
 def predict_on_devices(split:Split, # a table with flow
                        open_method:Callable, segment:Callable, # see `SequencePredictor`
@@ -115,8 +115,8 @@ def predict_on_devices(split:Split, # a table with flow
     items, writer = Sequences(split), SequenceWriter(pictures=pictures)
     trainer, model = _trainer(options, writer), SequencePredictor(open_method, segment)
     if trainer.world_size > len(items):
-        raise InputError('devices', f'at most {len(items)}, the number of sequences',
-                         str(trainer.world_size))
+        raise InputError('devices', f'{trainer.world_size} processes are too many for {len(items)} sequences; '
+                         f'take at most {len(items)}')
     def work():
         loader = DataLoader(items, batch_size=1, collate_fn=itemgetter(0))
         trainer.predict(model, loader, return_predictions=False)

@@ -143,7 +143,7 @@ def read_annotations(folder # of PNGs of one size: binary, grey or palette
 
 def _mask_files(folder):
     files = list_files(folder, {'.png'}) if Path(folder).is_dir() else []
-    if not files: raise InputError(folder, 'a folder of PNG masks', 'none')
+    if not files: raise InputError(folder, 'there is no PNG in it')
     return files
 
 # %% ../nbs/65_evaluation.ipynb #97a2ac75
@@ -189,7 +189,8 @@ def _number_colours(values, numbers): # `numbers` grows: colour -> number
     colours, index = np.unique(values, return_inverse=True)
     for c in colours: numbers.setdefault(int(c), len(numbers))
     if len(numbers) > VOID:
-        raise InputError('annotation', 'at most 254 colours in a sequence', f'{len(numbers) - 1}')
+        raise InputError('annotation', f'{len(numbers) - 1} colours, of which at most 254 can be objects; '
+                         'was it saved with loss, as JPEG does?')
     return np.array([numbers[int(c)] for c in colours], np.uint8)[index].reshape(values.shape)
 
 # %% ../nbs/65_evaluation.ipynb #59937f0a
@@ -313,9 +314,9 @@ def score_objects(counts # N results of `count_objects`
                  )->ObjectScores:
     'J and F of the objects, each with the proposal that fits it over the sequence.'
     n = max((len(sizes) for _, sizes, *_ in counts), default=0)
-    if n > PROPOSALS: raise InputError('DAVIS-2017', f'at most {PROPOSALS} proposals', str(n))
+    if n > PROPOSALS: raise InputError('DAVIS-2017', f'at most {PROPOSALS} proposals are allowed, and there are {n}')
     if not any(overlap[:, 1:].any() for overlap, *_ in counts):
-        raise InputError('DAVIS-2017', 'a sequence with an annotated object', 'none')
+        raise InputError('DAVIS-2017', 'no object of the sequence is annotated')
     J, F, objects = _all_pairs(counts)
     partner = {m: k for k, m in match_pairs((J + F).mean(0))} # half of it has the same maximum
     J, F = (np.array([x[:, partner[m], m] for m in range(len(objects))]) for x in (J, F))

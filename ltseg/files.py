@@ -7,7 +7,7 @@ __all__ = ['InputError', 'InputWarning', 'Notes', 'choose', 'list_files', 'atomi
            'versions']
 
 # %% ../nbs/00_files.ipynb #1fadc8b8
-import difflib, os, platform, shutil, tempfile, warnings
+import difflib, fcntl, os, platform, shutil, tempfile, warnings
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from itertools import takewhile
@@ -128,12 +128,22 @@ def atomic_folder(path, # folder of the finished result
     with _made(home):
         tmp = Path(tempfile.mkdtemp(dir=home, prefix='.new-'))
         tmp.chmod(0o777 & ~_umask())
-        try:
-            yield tmp
-            check_folder(path, marker, overwrite) # another run may have been faster
-            if path.exists(): _swap(tmp, path, marker)
-            else: os.replace(tmp, path)
-        finally: shutil.rmtree(tmp, ignore_errors=True)
+        with _held(tmp):
+            try:
+                yield tmp
+                check_folder(path, marker, overwrite) # another run may have been faster
+                if path.exists(): _swap(tmp, path, marker)
+                else: os.replace(tmp, path)
+            finally: shutil.rmtree(tmp, ignore_errors=True)
+
+@contextmanager
+def _held(folder): # as long as this process lives, at most; gives False if another one holds it
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError: yield False
+        else: yield True
+    finally: os.close(handle)
 
 def _swap(new, path, marker): # the content of path/new for that of path; the marker leaves first and comes last
     entries = [p for p in path.iterdir() if not _unfinished(p)] # nor what another run is writing
@@ -141,6 +151,9 @@ def _swap(new, path, marker): # the content of path/new for that of path; the ma
     for p in sorted(entries, key=lambda p: p.name != marker): os.replace(p, old/p.name)
     for p in sorted(new.iterdir(), key=lambda p: p.name == marker): os.replace(p, path/p.name)
     shutil.rmtree(old)
+    for p in filter(_unfinished, path.iterdir()): # of runs that were killed
+        with _held(p) as free:
+            if free: shutil.rmtree(p)
 
 # %% ../nbs/00_files.ipynb #c0f1ee02
 def versions() -> dict: # name -> version

@@ -63,10 +63,9 @@ def _check_rows(what, index, frames, flows):
                          f'{frames[gaps[0]-1]}', str(index[gaps[0]]))
     blank = [f for f, flow in zip(frames, flows[:-1] or flows) if flow is None]
     if blank:
-        raise InputError(what, 'the flow of every frame but the last (see ltseg flow)',
-                         f'none for {len(blank)} frames, the first is {blank[0]}')
+        raise InputError(what, f'{len(blank)} frames have no flow, the first is {blank[0]}; ltseg flow makes it')
     twice = {f for f in frames if frames.count(f) > 1}
-    if twice: raise InputError(what, 'frames of different names', f'{min(twice)} twice')
+    if twice: raise InputError(what, f'two frames have the name {min(twice)}')
 
 def shots(split:Split # a table, as `read_split` gives it
          ) -> list[Shot]:
@@ -180,7 +179,7 @@ def run_settings(model_dir # folder of a training run
     if not file.is_file(): return {}
     try: return dict(json.loads(file.read_text(encoding='utf8'))['settings'])
     except (ValueError, KeyError, TypeError) as e:
-        raise InputError(file, 'the settings of a training run', str(e)) from e
+        raise InputError(file, f'damaged, or not of a training run ({type(e).__name__}: {e})') from e
 
 # %% ../nbs/82_predict.ipynb #c7bee152
 def open_method(method:str='network', # of METHODS
@@ -203,7 +202,7 @@ def _read_origin(file):
         return dict(estimator=str(record['estimator']),
                     versions=[dict(v) for v in record.get('versions', [])])
     except (ValueError, KeyError, TypeError, AttributeError) as e:
-        raise InputError(file, 'the estimator of the flow, as ltseg flow writes it', str(e)) from e
+        raise InputError(file, f'damaged, or not written by ltseg flow ({type(e).__name__}: {e})') from e
 
 def flow_origin(shot:Shot, # whose flow it is about
                 base_dir # folder of the data set: nothing above it is looked at
@@ -251,7 +250,7 @@ def save_predictions(predictions:Iterable, # what `predict` gives
 def _inside(folder, *parts): # -> path of these parts; an `InputError` if it leads out of the folder
     path = Path(folder).joinpath(*parts)
     if path.resolve().is_relative_to(Path(folder).resolve()): return path
-    raise InputError(folder, 'names of files inside of it', repr('/'.join(map(str, parts))))
+    raise InputError(folder, f'the name {"/".join(map(str, parts))!r} leads out of the folder')
 
 @dataclass(frozen=True)
 class Predictions:
@@ -278,16 +277,16 @@ def read_predictions(folder # of `save_predictions`
     'Opens a folder of `ltseg predict`; an `InputError` names label images that are missing.'
     file = Path(folder)/PREDICTIONS
     if not file.is_file():
-        raise InputError(folder, f'a folder of ltseg predict, with {PREDICTIONS}', 'none')
+        raise InputError(folder, f'no folder of ltseg predict; there is no {PREDICTIONS} in it')
     try:
         story = json.loads(file.read_text(encoding='utf8'))
         records = {r['name']: r for r in story['sequences'] if r['frames'] and r['size']}
         found = Predictions(Path(folder), story['settings'], story['flow'], records,
                             list(story.get('warnings', [])))
     except (ValueError, KeyError, TypeError) as e:
-        raise InputError(file, 'what ltseg predict writes', f'{type(e).__name__}: {e}') from e
+        raise InputError(file, f'damaged, or not written by ltseg predict ({type(e).__name__}: {e})') from e
     gone = [f.relative_to(folder) for name in records for f in found.files(name) if not f.is_file()]
-    if gone: raise InputError(folder, 'a label image for every frame', f'no {_some(gone)}')
+    if gone: raise InputError(folder, f'label images are missing: {_some(gone)}')
     return found
 
 # %% ../nbs/82_predict.ipynb #9f6896d5
@@ -295,7 +294,7 @@ def _davis17(predictions, name, folder): # writes the PNGs of one sequence
     record = predictions.sequences[name]
     for frame, file in zip(record['frames'], predictions.files(name)):
         labels = read_labels(file, record['size'])
-        if labels.max() == 255: raise InputError(file, 'labels below 255', '255')
+        if labels.max() == 255: raise InputError(file, 'label 255 has no place in davis17, whose labels are one more')
         write_palette_png(_inside(folder, name, f'{frame}.png'), labels + np.uint8(1))
     if record['last'] is not None:
         write_palette_png(_inside(folder, name, f'{record["last"]}.png'), labels + np.uint8(1))

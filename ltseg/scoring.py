@@ -42,7 +42,7 @@ def read_annotation(shot:Shot # files of one sequence
                    ) -> Annotations:
     'The annotation of a sequence, at its own size; `InputError` if no frame has one.'
     if any(shot.masks): return Annotations(shot.masks)
-    raise InputError(shot.name, 'a frame with an annotation', 'none')
+    raise InputError(shot.name, 'no frame of it has an annotation')
 
 def fill_void(annotation:Annotations # gives None for a frame without
              ) -> Iterator: # of (H,W) uint8: 0, objects from 1, VOID
@@ -67,7 +67,7 @@ class Candidate(NamedTuple):
     about: dict # plain values: how the segments were made
     flow: list # estimators of the flow, see `flow_origin`; [] if unknown
     size: tuple|None = None # (H,W) of the frames; None: the annotation is not compared with it
-    notes: list = [] # what was not as it should be, see `Notes`
+    notes: tuple|list = () # what was not as it should be, see `Notes`
 
 def _resized(frames, size): # frames(): an iterator over (h,w) uint8
     return Frames(lambda: (resize_labels(labels, size) for labels in frames()))
@@ -85,7 +85,7 @@ def from_segmentations(predictions:Iterable # what `predict` gives
 def _check_frames(predictions, shot):
     record, wanted = predictions.sequences.get(shot.name), shot.frames[:len(shot.flows)]
     if record is None:
-        raise InputError(predictions.folder, f'the sequence {shot.name} of the table', 'none')
+        raise InputError(predictions.folder, f'there are no labels of the sequence {shot.name}, which is in the table')
     for expected, found in zip([*wanted, None], [*record['frames'], None]):
         if expected != found:
             raise InputError(f'{predictions.folder}, {shot.name}', f'the frames of the table, next '
@@ -225,12 +225,12 @@ def _scored_frames(shot, benchmark): # -> numbers of the frames that count
     annotated = [n for n, mask in enumerate(shot.masks) if mask is not None]
     if benchmark.complete and len(annotated) < len(shot.frames):
         gaps = [f for f, mask in zip(shot.frames, shot.masks) if mask is None]
-        raise InputError(shot.name, f'an annotation of every frame ({benchmark.title})',
-                         f'none for {len(gaps)}, the first is {gaps[0]}')
+        raise InputError(shot.name, f'{benchmark.title} needs an annotation of every frame; {len(gaps)} have none, '
+                         f'the first is {gaps[0]}')
     frames = annotated[FRAMES[benchmark.frames]]
     if not frames:
-        raise InputError(shot.name, f'frames that count ({benchmark.title})',
-                         f'none of {len(shot.frames)}, {len(annotated)} annotated')
+        raise InputError(shot.name, f'{benchmark.title} counts none of its {len(shot.frames)} frames, of which '
+                         f'{len(annotated)} are annotated')
     return frames
 
 # %% ../nbs/85_scoring.ipynb #c57e3944
@@ -379,7 +379,7 @@ def evaluate(candidates:Iterable[Candidate], # see `from_segmentations`, `from_p
         tables.append(score_sequence(c, b, rules, cut, look))
         flow, about = flow + [f for f in c.flow if f not in flow], c.about
         notes |= dict.fromkeys(c.notes)
-    if not tables: raise InputError('evaluation', 'a sequence or more', 'none')
+    if not tables: raise InputError('evaluation', 'there is no sequence to score')
     return Scores(b, rules, cut, pd.concat(tables, ignore_index=True), about, flow, list(notes))
 
 # %% ../nbs/85_scoring.ipynb #e368bcf2

@@ -1,0 +1,373 @@
+"""Every option of every command acts, or is refused; and what is recorded is what acted.
+
+The options are those of the parser: a new one without a case fails. A case runs the command on tiny data, with the option and without. All files are compared but for
+the records (settings.json and its like) and what tells times. Options that change how a result is computed, not what, are `Same`; what is not of their kind is refused.
+"""
+import argparse
+import json
+import shutil
+from dataclasses import dataclass, field
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import torch
+from hostile.made import changed, put_pictures
+from hostile.training import put_shard
+from hostile.weights import tiny
+from PIL import Image
+from safetensors.torch import load_file
+
+from ltseg.cli import _TRAINER, _plain, build_parser, main
+from ltseg.flow import write_flow
+from ltseg.segmenter import save_weights
+from ltseg.splits import fill_flow, split_folder
+from ltseg.synthetic import demo_scene
+from ltseg.video import FLOW_ESTIMATORS, estimate_flow
+
+LINES = { # the command that an option is added to
+    'segment': 'segment {top}/clip -o OUT --method em -K 2',
+    'demo': 'demo -o OUT --method em -K 2',
+    'report': 'report {top}/result -o OUT/page.html',
+    'split': 'split {top}/davis -o OUT --resolution 480p --image-set 2016',
+    'flow': 'flow --data-file SPLIT --base-dir OUT',
+    'train': 'train -o OUT --shards {top}/shard --steps 1 --epoch-steps 1 --val 1 --batch-size 1 --accelerator cpu',
+    'predict': 'predict --data-file SPLIT --base-dir {top}/data --method em -K 2 -o OUT',
+    'evaluate': 'evaluate --data-file SPLIT --base-dir {top}/data --method em -K 2 -o OUT',
+    'export': 'export {top}/done -o OUT'}
+NETWORK = '--weights {top}/one.safetensors -K 3' # a tiny one, never trained
+TABLE = {c: f'{c} --data-file SPLIT --base-dir {{top}}/data -o OUT ' for c in ('predict', 'evaluate')}
+BY_NETWORK = {'segment': 'segment {top}/clip -o OUT ' + NETWORK, 'demo': 'demo -o OUT ' + NETWORK} | {c: line + NETWORK for c, line in TABLE.items()}
+RENDERED = LINES['train'].replace('--shards {top}/shard', '--synthetic 5 --length 3 --size 32x48')
+MIXED = LINES['train'] + ' --videos {top}/long --unsupervised 1'
+THRICE = LINES['train'] + ' --steps 3 --epoch-steps 3'
+BLIND = LINES['train'] + ' --unsupervised 1'
+SPLIT = ('train -o OUT --data-file SPLIT --base-dir {top}/data --network lean --size 32x48 --length 3 --batch-size 1 --boundaries Periodic '
+         '--max-epochs 1 --limit-train-batches 1 --accelerator cpu')
+
+
+@dataclass
+class Acts:
+    "Other files with the words than without; `record` tells what the record then says."
+    words: str
+    line: str|None = None # None: that of the command in LINES
+    record: dict = field(default_factory=dict)
+
+@dataclass
+class Same(Acts):
+    "The same files: the option is about how they are made."
+
+@dataclass
+class Idle(Same):
+    "The same files, with a warning; the record does not claim the option."
+
+@dataclass
+class Refused:
+    says: str
+    words: str
+    line: str|None = None
+
+@dataclass
+class Needed:
+    "Without the words the line is refused."
+    says: str
+    words: str
+    line: str|None = None
+
+@dataclass
+class Passed:
+    "Handed on to Lightning as it is."
+    words: str
+    line: str|None = None
+
+
+def save_clip(base, name, scene):
+    for kind, pictures in dict(JPEGImages=scene.frames, Annotations=(scene.labels > 0)*np.uint8(255)).items():
+        (base/kind/'480p').mkdir(parents=True, exist_ok=True)
+        put_pictures(base/kind/'480p'/name, pictures)
+
+
+def put_flow(folder, flow):
+    folder.mkdir()
+    for t in range(flow.shape[1]): write_flow(folder/f'{t}.flo', flow[:, t])
+
+
+@pytest.fixture(scope='module')
+def world(tmp_path_factory):
+    "Files for all cases, which none of them changes."
+    top = tmp_path_factory.mktemp('world')
+    scenes = [demo_scene(7, (48, 80), seed) for seed in (0, 1)]
+    put_pictures(top/'long', demo_scene(17, (48, 80)).frames)
+    put_pictures(top/'clip', scenes[0].frames)
+    put_pictures(top/'other', scenes[1].frames)
+    flow = estimate_flow(scenes[0].frames, 'dis-fast', progress=False)
+    put_flow(top/'flow', flow)
+    put_flow(top/'bad', flow)
+    changed(top/'bad'/'3.flo', lambda b: b[:-4] + np.float32(np.nan).tobytes())
+    for name, scene in zip('ab', scenes): save_clip(top/'data', name, scene)
+    split_folder(top/'data', 'SPLIT', val=['b'], progress=False)
+    split_folder(top/'data', 'OTHER', val=['a'], progress=False)
+    shutil.copytree(top/'data', top/'bare') # without flow
+    for name in ('SPLIT', 'OTHER'): fill_flow(name, top/'data', 'dis-fast', progress=False)
+    shutil.copytree(top/'data', top/'spoilt')
+    fill_flow('SPLIT', top/'spoilt', 'dis-fast', 'flo', progress=False, label='nan')
+    for name in 'ab': shutil.copy(top/'bad'/'3.flo', top/'spoilt/Flow/nan'/name/'3.flo')
+    for seed, name in enumerate(('one', 'two')):
+        torch.manual_seed(seed)
+        save_weights(tiny(), top/f'{name}.safetensors')
+    for name in ('run', 'otherrun'): (top/name).mkdir()
+    shutil.copy(top/'one.safetensors', top/'run/weights.safetensors')
+    shutil.copy(top/'two.safetensors', top/'otherrun/weights.safetensors')
+    put_shard(top/'shard', 10)
+    put_shard(top/'shard2', 6)
+    davis(top/'davis')
+    for out, words in dict(result='segment {top}/clip --method em -K 2', other_result='segment {top}/other --method em -K 2',
+                           done=TABLE['predict'].replace('-o OUT', '') + '--method em -K 2', done3=TABLE['predict'].replace('-o OUT', '') + NETWORK).items():
+        assert main([*words.format(top=top).split(), '-o', str(top/out)]) == 0
+    return top
+
+
+def davis(base):
+    "The folders of DAVIS in two resolutions, with two kinds of annotations and two lists of sequences."
+    for n, name in enumerate('abc'):
+        for kind in ('JPEGImages', 'Annotations', 'Annotations_unsupervised'):
+            for resolution in ('480p', '240p'):
+                folder = base/kind/resolution/name
+                folder.mkdir(parents=True)
+                for t in range(3): Image.new('L', (8, 6)).save(folder/f'{t:05d}.{"jpg" if kind == "JPEGImages" else "png"}')
+    for year, val in dict(zip(('2016', '2017'), 'bc')).items():
+        folder = base/'ImageSets'/year
+        folder.mkdir(parents=True)
+        (folder/'train.txt').write_text('a\n')
+        (folder/'val.txt').write_text(f'{val}\n')
+
+
+COMMON = { # of predict and evaluate
+    'data_file': lambda c: [Acts('--data-file OTHER', record=dict(data_file='OTHER'))],
+    'base_dir': lambda c: [Needed('SPLIT_val.csv', '--base-dir {top}/data', f'{c} --data-file SPLIT --method em -K 2 -o OUT')],
+    'part': lambda c: [Acts('--part train', record=dict(part='train')),
+                       Refused('the part val', '--part train', f'{c} --data-file {{top}}/data/DataSplit/SPLIT_val.csv --base-dir {{top}}/data --method em -K 2 -o OUT')],
+    'bad_flow': lambda c: [Needed('finite', '--bad-flow zero', LINES[c].replace('/data', '/spoilt'))],
+    'model_dir': lambda c: [Acts('--model-dir {top}/run', TABLE[c] + '-K 3'), Refused('--method em', '--model-dir {top}/run'),
+                            Refused('--weights', '--model-dir {top}/run', BY_NETWORK[c])],
+    'weights': lambda c: [Acts('--weights {top}/two.safetensors', BY_NETWORK[c], dict(weights='{top}/two.safetensors')),
+                          Refused('--method em', '--weights {top}/one.safetensors')],
+    'method': lambda c: [Acts('--method em', TABLE[c] + '-K 2', dict(method='em', weights=None))],
+    'K': lambda c: [Acts('-K 3', record=dict(K=3)), Acts('-K auto', record=dict(K='auto'))],
+    'cut_size': lambda c: [Acts('-cs 3', record=dict(cut=3))],
+    'low_memory': lambda c: [Same('--low-memory', BY_NETWORK[c] + ' -cs 3', dict(low_memory=True)), Refused('--cut-size', '--low-memory')],
+    'img_size': lambda c: [Acts('--img-size 32 48', record=dict(size=[32, 48]))],
+    'motion_model': lambda c: [Acts('--motion-model Constant', record=dict(motion_model='Constant')),
+                               Refused('-K auto', '--motion-model Constant', BY_NETWORK[c])],
+    'device': lambda c: [Refused('nosuch', '--device nosuch', BY_NETWORK[c]), Refused('--method network', '--device cpu')],
+    'adapt': lambda c: [Acts('--adapt 3', BY_NETWORK[c], dict(adapt=3, motion_model='QuadraticFull_fk3')), Refused('EM', '--adapt 3')],
+    'refine': lambda c: [Acts('--refine image', record=dict(refine='image')), Acts('--refine flow', BY_NETWORK[c], dict(refine='flow'))],
+    'save_vis': lambda c: [Acts('--save-vis')],
+    'overwrite': lambda c: [Needed('--overwrite', '--overwrite', LINES[c].replace('OUT', 'FULL'))]}
+
+JOB = { # of segment and demo
+    'K': lambda c: [Acts('-K 3', record=dict(K=3))],
+    'method': lambda c: [Acts('--method em', BY_NETWORK[c].replace('--weights {top}/one.safetensors', ''), dict(method='em', weights=None))],
+    'weights': lambda c: [Acts('--weights {top}/two.safetensors', BY_NETWORK[c], dict(weights='{top}/two.safetensors')),
+                          Refused('--weights', '--weights {top}/one.safetensors')],
+    'flow': lambda c: [Acts('--flow dis-fast', record=dict(flow='dis-fast'))],
+    'flow_weights': lambda c: [Refused('raft', '--flow-weights {top}/one.safetensors')],
+    'motion_model': lambda c: [Acts('--motion-model Affine', record=dict(motion_model='Affine')),
+                               Acts('--motion-model Affine', BY_NETWORK[c], dict(motion_model='Affine'))],
+    'size': lambda c: [Acts('--size 32x48', record=dict(size=[32, 48]))],
+    'device': lambda c: [Refused('nosuch', '--device nosuch', BY_NETWORK[c]), Refused('--device', '--device cpu')],
+    'adapt': lambda c: [Acts('--adapt 3', BY_NETWORK[c], dict(adapt=3)), Refused('EM', '--adapt 3')],
+    'refine': lambda c: [Acts('--refine image', BY_NETWORK[c], dict(refine='image'))]}
+
+CASES = {
+    'segment': {k: make('segment') for k, make in JOB.items()} | {
+        'flow': [*JOB['flow']('segment'), Idle('--flow dis-fine', 'segment {top}/flow -o OUT --method em -K 2', dict(flow=None))],
+        'bad_flow': [Needed('finite', '--bad-flow zero', 'segment {top}/bad -o OUT --method em -K 2')],
+        'fps': [Acts('--fps 7', record=dict(fps=7.))],
+        'window': [Acts('--window 4 --overlap 2', record=dict(window=4)), Refused('overlap', '--window 2 --overlap 2')],
+        'overlap': [Acts('--overlap 1', LINES['segment'] + ' --window 4 --overlap 2', dict(overlap=1))],
+        'most': [Acts('--most 2000', record=dict(most=2000)), Idle('--most 2000', 'segment {top}/flow -o OUT --method em -K 2', dict(most=None))],
+        'resume': [Needed('--overwrite', '--resume', LINES['segment'].replace('OUT', 'FULL'))],
+        'overwrite': [Needed('--overwrite', '--overwrite', LINES['segment'].replace('OUT', 'FULL'))],
+        'shard': [Acts('--shard 1/2', 'segment {top}/clip {top}/other -o OUT --method em -K 2'), Refused('several videos', '--shard 1/2')]},
+    'demo': {k: make('demo') for k, make in JOB.items()},
+    'report': {
+        'source': [Acts('--source {top}/other')], 'width': [Acts('--width 40')], 'max_frames': [Acts('--max-frames 3')], 'quality': [Acts('--quality 20')]},
+    'split': {
+        'name': [Acts('--name NAME')], 'base_dir': [Acts('--base-dir {top}')], 'layout': [Refused('layout', '--layout fbms')],
+        'resolution': [Acts('--resolution 240p'), Refused('--resolution', '--resolution 480p', 'split {top}/clip -o OUT --layout plain')],
+        'annotations': [Acts('--annotations Annotations_unsupervised')], 'image_set': [Acts('--image-set 2017', LINES['split'] + ' --image-set 2016')],
+        'val': [Acts('--val a')], 'test': [Acts('--test a')], 'overwrite': [Needed('--overwrite', '--overwrite', LINES['split'].replace('OUT', 'FULL'))]},
+    'flow': {
+        'data_file': [Acts('--data-file OTHER')], 'base_dir': [Needed('SPLIT', '--base-dir OUT', 'flow --data-file SPLIT')],
+        'flow': [Acts('--flow dis-fast')], 'flow_weights': [Refused('raft', '--flow-weights {top}/one.safetensors')],
+        'format': [Acts('--format flo')], 'out': [Acts('--out OUT/Elsewhere')], 'label': [Acts('--label mine')], 'bad_flow': [Needed('finite', '--bad-flow zero', LINES['flow'] + ' --flow deepflow')]}, # which the runner replaces
+    'train': {
+        'resume': [Needed('--resume', '--resume', LINES['train'].replace('OUT', 'FULL'))],
+        'shards': [Acts('--shards {top}/shard2')],
+        'synthetic': [Acts('--synthetic 5', LINES['train'] + ' --length 3 --size 32x48', dict(synthetic=5))],
+        'textures': [Acts('--textures {top}/clip', RENDERED), Refused('--synthetic', '--textures {top}/clip')],
+        'videos': [Acts('--videos {top}/long', BLIND)],
+        'real_share': [Acts('--real-share .99', MIXED), Refused('--real-share', '--real-share .9')],
+        'flow': [Acts('--flow dis-fast', RENDERED, dict(flow='dis-fast')), Refused('--flow', '--flow dis-fast')],
+        'bad_flow': [Needed('finite', '--bad-flow zero', SPLIT.replace('/data', '/spoilt')), Refused('--bad-flow', '--bad-flow zero')],
+        'steps': [Acts('--steps 2', record=dict(steps=2)), Refused('--steps', '--steps 2', SPLIT)],
+        'epoch_steps': [Acts('--epoch-steps 1', LINES['train'] + ' --steps 2 --epoch-steps 2')],
+        'val': [Acts('--val 2'), Refused('--val', '--val 2', SPLIT)],
+        'data_file': [Acts('--data-file OTHER', SPLIT), Refused('DataSplit', '--data-file SPLIT')],
+        'base_dir': [Needed('SPLIT', '--base-dir {top}/data', SPLIT.replace('--base-dir {top}/data', '')), Refused('--base-dir', '--base-dir {top}/data')],
+        'inputs': [Acts('--inputs Flow Flow+1 Flow+2', SPLIT)], 'flows_volume': [Acts('--flows-volume Flow Flow+1 Flow+2', SPLIT)],
+        'boundaries': [Acts('--boundaries Ignore', SPLIT), Refused('--boundaries', '--boundaries Ignore')],
+        'subsample': [Acts('--subsample 3', SPLIT), Refused('--subsample', '--subsample 2')],
+        'cache': [Acts('--cache memory', SPLIT, dict(cache='memory')), Refused('--cache', '--cache memory')],
+        'size': [Acts('--size 32x64', RENDERED, dict(size=[32, 64])), Refused('--size', '--size 32x64'), Acts('--image-size 1.0', SPLIT)],
+        'length': [Acts('--length 4', RENDERED, dict(length=4)), Refused('--length', '--length 2')],
+        'augment': [Acts('--augment')], 'perturb': [Acts('--perturb', THRICE)],
+        'network': [Acts('--network ltms')], 'masks': [Acts('-L 3')], 'norm': [Acts('--norm batch', LINES['train'] + ' --network ltms'), Refused('--norm', '--norm batch')], 'queries': [Acts('--queries gaussian')],
+        'decoder': [Acts('--decoder slots')], 'finetune': [Acts('--finetune {top}/one.safetensors')],
+        'recipe': [Acts('--recipe ltms')], 'supervised': [Acts('--supervised 2'), Refused('--supervised', '--supervised 2', SPLIT)],
+        'unsupervised': [Acts('--unsupervised 1')],
+        'loss': [Acts('--loss pieceFit', BLIND), Refused('--loss', '--loss pieceFit')],
+        'distance': [Acts('--distance l2', BLIND), Refused('--distance', '--distance l2')],
+        'regularisation': [Acts('--regularisation {{"Entropy":1}}', BLIND), Refused('--regularisation', '--regularisation {{"Entropy":1}}')],
+        'motion_model': [Acts('--motion-model Affine', BLIND), Refused('--motion-model', '--motion-model Affine')],
+        'schedule': [Acts('--schedule StepLR', THRICE)], 'lr': [Acts('--lr .01')], 'batch_size': [Acts('--batch-size 2')], 'average': [Acts('--average .5', THRICE)],
+        'seed': [Acts('--seed 7')], 'workers': [Refused('--workers', '--workers -1')], 'loggers': [Acts('--loggers tensorboard')],
+        **{name: [Passed(f'--{name.replace("_", "-")} 1')] for name in _TRAINER}, 'accelerator': [Passed('--accelerator cpu')],
+        **{f'min_{what}': [Passed(f'--min-{what} 1 --max-time 00:00:01:00')] for what in ('steps', 'epochs')}, 'gpus': [Passed('--gpus 2')]},
+    'predict': {k: make('predict') for k, make in COMMON.items()} | {
+        'motion_model': [*COMMON['motion_model']('predict'), Acts('--motion-model Affine', BY_NETWORK['predict'] + ' --save-vis', dict(motion_model='Affine'))],
+        # that two processes share the work and write the same is for test_devices.py
+        'devices': [Refused('take at most 1', '--devices 9', BY_NETWORK['predict'])], 'num_nodes': [Refused('take at most 1', '--num-nodes 9', BY_NETWORK['predict'])],
+        'strategy': [Refused('nosuch', '--strategy nosuch --devices 2', BY_NETWORK['predict']), Refused('--devices', '--strategy ddp')]},
+    'evaluate': {k: make('evaluate') for k, make in COMMON.items()} | {
+        'predictions': [Acts('--predictions {top}/done3', TABLE['evaluate'] + '--predictions {top}/done'), Refused('--method', '--predictions {top}/done'),
+                        Refused('otherrun', '--predictions {top}/done3', 'evaluate --data-file SPLIT --base-dir {top}/data -o OUT --model-dir {top}/otherrun')],
+        'benchmark': [Acts('--benchmark fbms', record=dict(benchmark='FBMS-59'))],
+        'select_mask': [Acts('--select-mask linear_assignment_bg', BY_NETWORK['evaluate'])],
+        'cut_select': [Acts('-cst 1', BY_NETWORK['evaluate'] + ' --select-mask topiou', dict(cut_select=1))]},
+    'export': {'format': [Refused('davis17', '--format davis16')], 'overwrite': [Needed('--overwrite', '--overwrite', 'export {top}/done -o FULL')]}}
+for command in CASES: CASES[command].setdefault('out', []) # all cases write there
+
+
+def options():
+    "Command -> names of its options, from the parser."
+    commands, = (a.choices for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return {c: {a.dest for a in p._actions if a.option_strings and a.dest != 'help'} for c, p in commands.items()}
+
+
+def test_every_option_has_a_case():
+    assert {c: set(cases) for c, cases in CASES.items()} == options()
+
+
+def numbers(value):
+    "JSON without what tells times, and without records."
+    if isinstance(value, list): return [numbers(v) for v in value]
+    if not isinstance(value, dict): return value
+    return {k: numbers(v) for k, v in value.items() if k not in ('seconds', 'settings')}
+
+
+RECORDS = {'settings.json', 'export.json', 'flow.json', 'scores.md', 'timing.json', 'hparams.yaml'}
+
+
+def content(out):
+    "Name -> what is in each file."
+    def read(p):
+        if p.suffix == '.safetensors': return {k: v.numpy().tobytes() for k, v in load_file(p).items()}
+        if p.name in ('predictions.json', 'segments.json'): return numbers(json.loads(p.read_text('utf8')))
+        return b'' if p.suffix == '.ckpt' or 'tfevents' in p.name else p.read_bytes().replace(str(out).encode(), b'OUT')
+    return {str(p.relative_to(out)).split('tfevents')[0]: read(p) for p in out.rglob('*') if p.is_file() and p.name not in RECORDS}
+
+
+def record(out):
+    "What the record of a run says."
+    file = next(f for f in (out/'predictions.json', out/'settings.json') if f.is_file())
+    found = json.loads(file.read_text('utf8'))
+    return found | found.get('settings', {}) | found.get('predictions', {})
+
+
+class Runner:
+    "Runs lines; those without the option only once."
+    def __init__(self, top, folder): self.top, self.folder, self.done, self.n = top, folder, {}, 0
+
+    def new(self, line): # -> folder of the result, as the line needs it
+        self.n += 1
+        out = self.folder/str(self.n)
+        if line.startswith('flow'): shutil.copytree(self.top/'bare', out)
+        return out
+
+    def __call__(self, line, capsys, out=None): # -> folder, status, message
+        out = out or self.new(line)
+        capsys.readouterr()
+        words = [w.format(top=self.top).replace('OUT', str(out)) for w in line.split()]
+        scene = lambda *_, **__: demo_scene(5, (48, 80)) # of demo, small
+        with patch('ltseg.synthetic.demo_scene', scene), pytest.MonkeyPatch.context() as m:
+            m.chdir(self.folder)
+            m.setitem(FLOW_ESTIMATORS, 'deepflow', lambda: lambda a, b: torch.full((2, *a.shape[:2]), torch.nan))
+            try: status = main(words)
+            except SystemExit as e: status = e.code
+        said = capsys.readouterr().err
+        assert 'Traceback' not in said, said
+        return out, status, said
+
+    def without(self, line, capsys):
+        if line not in self.done:
+            out, status, said = self(line, capsys)
+            assert status == 0, said
+            self.done[line] = content(out)
+        return self.done[line]
+
+    def check(self, case, line, capsys):
+        line = case.line or line
+        {Acts: self.acts, Same: self.acts, Idle: self.acts, Refused: self.refused, Needed: self.needed, Passed: self.passed}[type(case)](case, line, capsys)
+
+    def acts(self, case, line, capsys):
+        before = self.without(line, capsys)
+        out, status, said = self(f'{line} {case.words}', capsys)
+        assert status == 0, said
+        assert (content(out) == before) == isinstance(case, Same), 'the option did nothing' if content(out) == before else 'it should change nothing'
+        assert ('warning' in said) >= isinstance(case, Idle), said
+        for key, value in case.record.items():
+            value = value.format(top=self.top) if isinstance(value, str) else value
+            assert record(out).get(key) == value, key
+
+    def refused(self, case, line, capsys):
+        out, status, said = self(f'{line} {case.words}', capsys)
+        assert status == 2 and case.says in said, said or 'not refused'
+
+    def needed(self, case, line, capsys):
+        out = self.new(line)
+        if 'FULL' in line:
+            line = line.replace('FULL', 'OUT')
+            assert self(line, capsys, out)[1] == 0
+        _, status, said = self(line, capsys, out)
+        assert status == 2 and case.says in said, said or 'not refused'
+        _, status, said = self(f'{line} {case.words}', capsys, out)
+        assert status == 0, said
+
+    def passed(self, case, line, capsys):
+        class Seen(Exception): pass
+        with patch('pytorch_lightning.Trainer', side_effect=Seen) as trainer:
+            try: _, _, said = self(f'{line} {case.words}', capsys)
+            except Seen: pass
+            else: raise AssertionError(said)
+        name, value = case.words.split()[:2]
+        wanted = dict(accelerator='gpu', devices=2) if name == '--gpus' else {name[2:].replace('-', '_'): _plain(value)}
+        assert wanted.items() <= trainer.call_args.kwargs.items()
+
+
+@pytest.fixture(scope='module')
+def runner(world, tmp_path_factory): return Runner(world, tmp_path_factory.mktemp('out'))
+
+
+EVERY = [pytest.param(command, case, id=f'{command}-{name}-{n}') for command, cases in CASES.items() for name, some in cases.items() for n, case in enumerate(some)]
+
+
+@pytest.mark.parametrize('command, case', EVERY)
+def test_option(command, case, runner, capsys): runner.check(case, LINES[command], capsys)
+
+
+@pytest.mark.parametrize('line', [*LINES.values(), *BY_NETWORK.values(), RENDERED, MIXED, SPLIT])
+def test_same_words_same_files(line, runner, capsys):
+    "Else the comparisons above would mean nothing."
+    assert content(runner(line, capsys)[0]) == runner.without(line, capsys)
