@@ -10,12 +10,22 @@ import pytest
 import torch
 from PIL import Image
 
+from ltseg.cli import main
 from ltseg.splits import fill_flow, split_folder
 from ltseg.synthetic import demo_scene
 from ltseg.train import read_metrics
 
 ENV = {**os.environ, 'OMP_NUM_THREADS': '1', 'OMP_WAIT_POLICY': 'PASSIVE', 'CUDA_VISIBLE_DEVICES': ''}
 TWO = ['--devices', 2, '--strategy', 'ddp']
+
+
+def alone(*words):
+    "The program in this process, with one thread, as its processes have."
+    n = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try: status = main([str(w) for w in words])
+    finally: torch.set_num_threads(n)
+    assert status == 0
 
 
 def ltseg(*words):
@@ -56,7 +66,7 @@ def test_train_on_a_table(base, tmp_path):
     options = ['train', '--data-file', 'SPLIT', '--base-dir', base, '--length', 3, '--boundaries', 'Periodic', '--size', '32x48', '--network', 'lean', '--augment', 'flip',
                'globalmotion.Affine.light', '--perturb', 'PerturbInputFlowNoise', '--max-epochs', 2, '--log-every-n-steps', 1, '--accelerator', 'cpu']
     one, two = tmp_path/'one', tmp_path/'two'
-    ltseg(*options, '-o', one, '--batch-size', 2)
+    alone(*options, '-o', one, '--batch-size', 2)
     ltseg(*options, '-o', two, '--batch-size', 1, *TWO)
     same_run(one, two, steps=8, weights=2e-6)
 
@@ -65,7 +75,7 @@ def test_train_on_rendered_scenes(tmp_path):
     "With truth; the steps are those that were asked for, and the loss of validation is that of all processes."
     options = ['train', '--size', '32x48', '--length', 3, '--steps', 4, '--epoch-steps', 2, '--val', 2, '--log-every-n-steps', 1, '--accelerator', 'cpu']
     one, two = tmp_path/'one', tmp_path/'two'
-    ltseg(*options, '-o', one, '--batch-size', 2, '--synthetic', 10)
+    alone(*options, '-o', one, '--batch-size', 2, '--synthetic', 10)
     ltseg(*options, '-o', two, '--batch-size', 1, '--shards', one/'shard', *TWO)
     same_run(one, two, steps=4, weights=5e-4)
     np.testing.assert_allclose(losses(two, 'val/loss'), losses(one, 'val/loss'), rtol=1e-5)
@@ -118,19 +128,18 @@ def predicted(out):
     return {p.relative_to(out): p.read_bytes() for p in out.rglob('*') if p.is_file() and p.name != 'predictions.json'}, story
 
 
-def test_predict(base, tmp_path):
+def test_predict(base, tmp_path, capsys):
     "Two processes write every sequence once, the same bytes as one; `ltseg evaluate` reads them; they are not overwritten by accident."
     options = ['--data-file', 'SPLIT', '--base-dir', base]
     method = ['predict', *options, '-K', 3, '--img-size', 32, 48, '--device', 'cpu', '--save-vis']
     one, two = tmp_path/'one', tmp_path/'two'
     two.mkdir()  # a folder that is there may be used
-    ltseg(*method, '-o', one)
+    alone(*method, '-o', one)
     ltseg(*method, '-o', two, *TWO)
     files, story = predicted(two)
     assert (files, story) == predicted(one)
     assert [r['name'] for r in story['sequences']] == ['b', 'c', 'd'] and sorted(p.name for p in two.iterdir()) == ['labels', 'pictures', 'predictions.json']
     assert sum(p.parts[0] == 'labels' for p in files) == 3*4
-    ltseg('evaluate', *options, '--predictions', two, '-o', tmp_path/'scores')
-    program = Path(sys.executable).parent/'ltseg'
-    again = subprocess.run([sys.executable, program, *map(str, [*method, '-o', two, *TWO])], env=ENV, capture_output=True, text=True)
-    assert again.returncode == 2 and '--overwrite' in again.stderr and predicted(two) == (files, story)
+    alone('evaluate', *options, '--predictions', two, '-o', tmp_path/'scores')
+    assert main([str(w) for w in [*method, '-o', two, *TWO]]) == 2 and '--overwrite' in capsys.readouterr().err
+    assert predicted(two) == (files, story)
