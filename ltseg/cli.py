@@ -638,7 +638,7 @@ def _split(args):
 def _flow(args):
     from ltseg.splits import fill_flow
     done = fill_flow(args.data_file, args.base_dir, _estimator(args), args.format, args.out,
-                     args.label, args.bad_flow, progress=sys.stderr.isatty())
+                     args.label or args.flow, args.bad_flow, progress=sys.stderr.isatty())
     return (f'{done.estimated} flows estimated, {done.kept} kept → {done.folder}; tables: '
             + ', '.join(map(str, done.files)))
 
