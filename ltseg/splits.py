@@ -202,13 +202,13 @@ def find_split(data_file, # a name or path without _{part}.csv, or the path of a
     'The file of a part of a DataSplit; `InputError`, with the places looked in, if it is not there.'
     choose(dict.fromkeys(PARTS), part, 'part of a DataSplit')
     if not Path(base_dir).is_dir():
-        found = 'a file' if Path(base_dir).exists() else 'nothing of that name'
-        raise InputError(base_dir, 'a folder (base_dir)', found)
+        found = 'a file, and no folder' if Path(base_dir).exists() else 'no such folder'
+        raise InputError(base_dir, f'{found} (base folder of the tables)')
     places = _places(data_file, base_dir, part)
     for file in places:
         if file.is_file(): return file
     looked = ', '.join(dict.fromkeys(str(file.absolute()) for file in places))
-    raise InputError('data_file', f'one of {looked}', 'nothing of that name')
+    raise InputError(f'data_file {data_file}', f'nothing of that name; looked for {looked}')
 
 def _places(data_file, base_dir, part): # where the CSV may be
     name = str(data_file) if _is_csv(data_file) else f'{data_file}_{part}.csv'
@@ -292,7 +292,7 @@ def rows_for(split:Split, # the table
             )->np.ndarray: # (n, len(requests)) int64, row numbers in the table; -1 (`Ignore`): none
     'For every row that can serve, the rows that hold the requested files; `InputError` if none can.'
     rule = choose(BOUNDARIES, boundaries, 'boundaries')
-    if subsample < 1: raise InputError('subsample', '1 or more', repr(subsample))
+    if subsample < 1: raise InputError('--subsample', '1 or more', repr(subsample))
     answers = np.stack([_answer(split.table, r, rule) for r in requests], axis=1)
     serves = (answers >= 0).all(axis=1) | (boundaries == 'Ignore')
     if not serves.any():
@@ -401,7 +401,7 @@ def _plain(folder, choice):
     inner = {n: p for n, p in _folders(folder).items() if n not in (*_OURS, 'GroundTruth')}
     here, deeper = _has_pictures(folder), any(map(_has_pictures, inner.values()))
     if here and deeper:
-        raise InputError(folder, 'frames, or folders of frames', 'both')
+        raise InputError(folder, 'frames and folders of frames are in it; keep one kind')
     if not (here or deeper): return None
     frames = {folder.resolve().name: folder} if here else inner
     return Layout(frames, _beside(frames))

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from ltseg.cli import main
@@ -40,6 +41,7 @@ def put_run(folder: Path, base: Path):
     from dataclasses import asdict
     folder.mkdir()
     tiny = NetworkConfig(channels=(8, 8, 16, 16), layers=1, width=32, n_queries=3)
+    torch.manual_seed(0)
     save_weights(Segmenter(asdict(tiny), asdict(RECIPES['synthetic'])), folder/'weights.safetensors')
     (folder/'settings.json').write_text(json.dumps(dict(settings=dict(base_dir=str(base)))))
 
