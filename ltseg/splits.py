@@ -25,7 +25,7 @@ from natsort import natsorted
 from PIL import Image
 from tqdm import tqdm
 
-from .files import InputError, atomic_path, choose, list_files, versions
+from .files import InputError, atomic_path, choose, list_files, parent_folder, versions
 from .flow import BAD_FLOW, check_flow, write_flow
 from .plots import write_palette_png
 from .video import IMAGE_ENDINGS, flow_pairs, named_estimator, read_image
@@ -524,15 +524,15 @@ def _gt_masks(clip, folder, new, progress): # -> {stem: file}, merged ones in `f
 @contextmanager
 def _new_masks(folder, several): # a folder to write in, which takes the place of `folder` if all goes well
     if not several: yield folder; return
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new, old = (Path(tempfile.mkdtemp(dir=folder.parent, prefix=f'.{what}-')) for what in ('new', 'old'))
-    try:
-        yield new
-        if folder.exists(): os.replace(folder, old/folder.name)
-        new.chmod(folder.parent.stat().st_mode)
-        os.replace(new, folder)
-    finally:
-        for place in (new, old): shutil.rmtree(place, ignore_errors=True)
+    with parent_folder(folder):
+        new, old = (Path(tempfile.mkdtemp(dir=folder.parent, prefix=f'.{what}-')) for what in ('new', 'old'))
+        try:
+            yield new
+            if folder.exists(): os.replace(folder, old/folder.name)
+            new.chmod(folder.parent.stat().st_mode)
+            os.replace(new, folder)
+        finally:
+            for place in (new, old): shutil.rmtree(place, ignore_errors=True)
 
 # %% ../nbs/54_splits.ipynb #9d427032
 def _parts(layout, val, test): # -> {part: sequences}

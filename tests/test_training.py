@@ -98,6 +98,17 @@ def test_kill_and_resume(shard, straight, tmp_path, capsys):
     assert snapshot(tmp_path) == before
 
 
+def test_ctrl_c(shard, tmp_path):
+    "One line says what is kept; no traceback of Lightning's, and not its status 1."
+    out = tmp_path/'run'
+    process = subprocess.Popen(command('-o', out, '--shards', shard, *OPTIONS, '--steps', 1000), env=ENV, stderr=subprocess.PIPE, text=True)
+    wait_for(out/'last.ckpt', process)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=100)[1]
+    assert re.search(r'stopped; what was trained until step \d+ is kept, and --resume goes on', said), said
+    assert process.returncode in (130, -signal.SIGINT) and not (out/'weights.safetensors').exists()
+
+
 class Stop:
     "Raises an error in a training step."
     def __init__(self, monkeypatch, error, step):
