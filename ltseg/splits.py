@@ -292,7 +292,7 @@ def rows_for(split:Split, # the table
             )->np.ndarray: # (n, len(requests)) int64, row numbers in the table; -1 (`Ignore`): none
     'For every row that can serve, the rows that hold the requested files; `InputError` if none can.'
     rule = choose(BOUNDARIES, boundaries, 'boundaries')
-    if subsample < 1: raise InputError('--subsample', '1 or more', repr(subsample))
+    if subsample < 1: raise InputError('subsample', '1 or more', repr(subsample))
     answers = np.stack([_answer(split.table, r, rule) for r in requests], axis=1)
     serves = (answers >= 0).all(axis=1) | (boundaries == 'Ignore')
     if not serves.any():
