@@ -160,7 +160,8 @@ def _(d):
     Segmenter.from_pretrained(d/'best.ckpt')
 
 for words, why in {'--textures DIR': '--synthetic', '--real-share .3': '--videos', '--flow dis-fine': 'no flow is estimated', '--bad-flow zero': '--videos',
-                   '--subsample 2': 'DataSplit', '--motion-model Affine': '--unsupervised', '--steps 7 --max-epochs 2': '--max-epochs'}.items():
+                   '--subsample 2': 'DataSplit', '--motion-model Affine': '--unsupervised', '--steps 7 --max-epochs 2': '--max-epochs', '--gpus 1': '--accelerator',
+                   '--min-epochs 2': '--max-time'}.items():
     @row('Training', f'`{words}`, which would do nothing', *why.split('; '), words.split()[0])
     def _(d, words=words):
         (d/'pictures').mkdir()
