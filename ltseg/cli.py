@@ -629,7 +629,10 @@ def _train(args):
     logging.getLogger('ltseg').setLevel(logging.INFO) # such as the number of rows
     values = {k: v for k, v in vars(args).items() if k not in ('run', 'parser', 'resume', 'gpus')}
     trainer = {k: v for k in _TRAINER if (v := values.pop(k)) is not None}
-    if args.gpus is not None: trainer |= dict(accelerator='gpu', devices=args.gpus)
+    if args.gpus is not None:
+        if {'accelerator', 'devices'} & set(trainer):
+            raise InputError('--gpus', 'says the same as --accelerator and --devices; leave one of them out')
+        trainer |= dict(accelerator='gpu', devices=args.gpus)
     weights = train(TrainSettings(**values, trainer=trainer), resume=args.resume,
                     progress=sys.stdout.isatty()) # where Lightning draws its bars
     return f'weights → {weights}'
@@ -644,7 +647,7 @@ def _split(args):
 def _flow(args):
     from ltseg.splits import fill_flow
     done = fill_flow(args.data_file, args.base_dir, _estimator(args), args.format, args.out,
-                     args.label, args.bad_flow, progress=sys.stderr.isatty())
+                     args.label or args.flow, args.bad_flow, progress=sys.stderr.isatty())
     return (f'{done.estimated} flows estimated, {done.kept} kept → {done.folder}; tables: '
             + ', '.join(map(str, done.files)))
 

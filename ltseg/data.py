@@ -90,8 +90,8 @@ def _label_table(files): # -> (sorted values, their labels) of the masks of a se
     if set(found) <= {0, VOID}: return np.array([0, VOID]), np.array([0, 1], np.uint8)
     objects = [v for v in found if v != VOID]
     if len(objects) > VOID:
-        raise InputError(files[0], f'a sequence of masks with at most {VOID} labels',
-                         f'{len(objects)} different values (pictures with loss?)')
+        raise InputError(files[0], f'{len(objects)} different values in the masks of its sequence, but there can be at most '
+                         f'{VOID} labels (pictures with loss?)')
     known = {v: n for n, v in enumerate(objects)}
     return np.array(found), np.array([known.get(v, VOID) for v in found], np.uint8)
 
@@ -160,12 +160,13 @@ def _reserve(file, nbytes):
             else: f.truncate(nbytes) # macOS
         except OSError as e:
             if not there: file.unlink() # what there was room for
-            raise InputError(file, f'room for {nbytes:,} bytes', e.strerror) from e
+            raise InputError(file, f'{e.strerror}: {nbytes:,} bytes are needed') from e
 
 def _shared_memory(nbytes): # zeros that all processes of this run see
     try: return torch.zeros(nbytes, dtype=torch.uint8).share_memory_()
     except RuntimeError as e: # no room in /dev/shm
-        raise InputError('cache', f'{nbytes:,} bytes of shared memory (or a folder)', str(e)) from e
+        raise InputError('cache', f'the memory that processes share has no room for {nbytes:,} bytes; a cache on disk '
+                         '(--cache disk) needs none of it') from e
 
 # %% ../nbs/55_data.ipynb #0cefaf35
 class FileCache:
@@ -229,8 +230,7 @@ def sample_requests(inputs=None, # what the network sees, as of `centred`; None:
         other = [str(r) for r in part if r.column != column]
         if other: raise InputError(what, f'requests of {column}', ', '.join(other))
     if len(inputs) != len(flows):
-        found = f'{len(inputs)} and {len(flows)}'
-        raise InputError('inputs and flows_volume', 'as many of both', found)
+        raise InputError('--inputs, --flows-volume', f'as many of both are needed, not {len(inputs)} and {len(flows)}')
     return Requests(inputs, flows, images)
 
 # %% ../nbs/55_data.ipynb #1ee4de0d
@@ -250,7 +250,7 @@ def open_readers(split:Split, # the table
                 )->Readers:
     'The readers for a table, with a cache for flow and annotations; `InputError` for a table without flow.'
     flows, masks = _files(split, 'Flow'), _files(split, 'GtMask') if labels else []
-    if not flows: raise InputError(split.file, 'flows in the column Flow', 'none')
+    if not flows: raise InputError(split.file, 'the column Flow is empty; ltseg flow fills it')
     folder = None if cache == 'memory' else cache
     keep = lambda read, files: FileCache(read, files, folder) if cache else read
     flow = flow_reader(flows, img_size, bad_flow)
@@ -272,8 +272,7 @@ class SplitDataset(Dataset):
         rows = rows_for(split, wanted, boundaries, subsample) # (n, len(wanted))
         if (rows < 0).any():
             n, r = (int(k[0]) for k in (rows < 0).nonzero())
-            raise InputError(split.file, 'sequences that have what is asked for',
-                             f'no {wanted[r]} in {split.table.Sequence[rows[n, 0]]}')
+            raise InputError(split.file, f'the sequence {split.table.Sequence[rows[n, 0]]} has no {wanted[r]}')
         cuts = np.cumsum([1, len(requests.inputs), len(requests.flows)])
         _, self.inputs, self.flows, self.images = np.split(rows, cuts, axis=1)
         self.row = self.flows[:, len(requests.flows)//2] # of the frame in the middle
@@ -485,7 +484,8 @@ class Windows(Dataset):
         self.where = [(v, t) for v, volume in enumerate(self.volumes)
                       for t in range(0, volume.shape[1] - length + 1, stride)]
         if not self.where:
-            raise InputError('flows for training', f'a video of more than {length} frames', 'none')
+            raise InputError('flows for training', f'no video has more than {length} frames; give longer ones, or a '
+                             'smaller --length')
 
     def __len__(self): return len(self.where)
     def __getitem__(self, n):

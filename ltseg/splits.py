@@ -9,28 +9,26 @@ __all__ = ['FILE_COLUMNS', 'COLUMNS', 'MAX_CSV', 'MAX_CELLS', 'PARTS', 'ROW', 'B
            'write_split', 'split_folder', 'Pair', 'FlowSummary', 'fill_flow']
 
 # %% ../nbs/54_splits.ipynb #69a1184f
-import csv, io, json, os, re, stat
+import csv, hashlib, io, json, os, re, shutil, stat, tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import pandas as pd
-import torch
 from natsort import natsorted
 from PIL import Image
 from tqdm import tqdm
 
-from . import __version__
-from .files import InputError, atomic_path, choose, list_files
+from .files import InputError, atomic_path, choose, list_files, parent_folder, versions
 from .flow import BAD_FLOW, check_flow, write_flow
 from .plots import write_palette_png
-from .video import FLOW_ESTIMATORS, IMAGE_ENDINGS, flow_pairs, read_image
+from .video import IMAGE_ENDINGS, flow_pairs, named_estimator, read_image
 
 # %% ../nbs/54_splits.ipynb #442e5c17
 _SHOWN = 10
@@ -204,13 +202,13 @@ def find_split(data_file, # a name or path without _{part}.csv, or the path of a
     'The file of a part of a DataSplit; `InputError`, with the places looked in, if it is not there.'
     choose(dict.fromkeys(PARTS), part, 'part of a DataSplit')
     if not Path(base_dir).is_dir():
-        found = 'a file' if Path(base_dir).exists() else 'nothing of that name'
-        raise InputError(base_dir, 'a folder (base_dir)', found)
+        found = 'a file, and no folder' if Path(base_dir).exists() else 'no such folder'
+        raise InputError(base_dir, f'{found} (base folder of the tables)')
     places = _places(data_file, base_dir, part)
     for file in places:
         if file.is_file(): return file
     looked = ', '.join(dict.fromkeys(str(file.absolute()) for file in places))
-    raise InputError('data_file', f'one of {looked}', 'nothing of that name')
+    raise InputError(f'data_file {data_file}', f'nothing of that name; looked for {looked}')
 
 def _places(data_file, base_dir, part): # where the CSV may be
     name = str(data_file) if _is_csv(data_file) else f'{data_file}_{part}.csv'
@@ -354,14 +352,16 @@ def _read_lists(folder): # -> {part: sequences}
     return {p: _read_list(folder/f'{p}.txt') for p in PARTS if (folder/f'{p}.txt').is_file()}
 
 def _image_sets(folder, image_set): # -> {part: sequences}; {}: no lists
-    if not folder.is_dir(): return {}
+    if not folder.is_dir():
+        if image_set is None: return {}
+        raise InputError('--image-set', f'there is no folder {folder}, and so no list called {image_set}')
     sets = {name: _read_lists(path) for name, path in _folders(folder).items()}
     sets = {name: lists for name, lists in sets.items() if lists}
-    if image_set is not None: return choose(sets, image_set, f'{folder} (--image_set)')
+    if image_set is not None: return choose(sets, image_set, f'{folder} (--image-set)')
     if not sets: return _read_lists(folder)
     first, *others = sets.values()
     if any(lists != first for lists in others):
-        raise InputError(folder, 'one of ' + ', '.join(sets) + ' (--image_set)', 'none named')
+        raise InputError(folder, 'one of ' + ', '.join(sets) + ' (--image-set)', 'none named')
     return first
 
 # %% ../nbs/54_splits.ipynb #909e0a26
@@ -401,7 +401,7 @@ def _plain(folder, choice):
     inner = {n: p for n, p in _folders(folder).items() if n not in (*_OURS, 'GroundTruth')}
     here, deeper = _has_pictures(folder), any(map(_has_pictures, inner.values()))
     if here and deeper:
-        raise InputError(folder, 'frames, or folders of frames', 'both')
+        raise InputError(folder, 'frames and folders of frames are in it; keep one kind')
     if not (here or deeper): return None
     frames = {folder.resolve().name: folder} if here else inner
     return Layout(frames, _beside(frames))
@@ -427,7 +427,7 @@ def read_layout(folder, # of a data set
         if not found or not found.frames: continue
         if name != 'davis' and any(choice): # what the user asks for must not be passed over
             raise InputError(folder, 'the layout davis for --resolution, --annotations and '
-                             '--image_set', name)
+                             '--image-set', name)
         return found
     forms = '; '.join(f'{name}: {form}' for name, (form, _) in tried.items())
     raise InputError(folder, f'videos in a known layout ({forms})', 'none of these')
@@ -513,20 +513,34 @@ def merge_masks(masks:dict, # object (1 … 254) -> file with its mask
 
 def _several(clip): return any(max(objects) > 1 for objects in clip.masks.values())
 
-def _gt_masks(clip, folder, progress): # -> {stem: file}, merged ones in `folder`
+def _gt_masks(clip, folder, new, progress): # -> {stem: file}, merged ones in `folder`, now still in `new`
     if not _several(clip): return {stem: objects[1] for stem, objects in clip.masks.items()}
     merged = {}
     for stem, objects in tqdm(clip.masks.items(), desc=clip.name, disable=not progress):
         merged[stem] = folder/clip.name/f'{stem}.png'
-        write_palette_png(merged[stem], merge_masks(objects))
+        write_palette_png(new/clip.name/f'{stem}.png', merge_masks(objects))
     return merged
+
+@contextmanager
+def _new_masks(folder, several): # a folder to write in, which takes the place of `folder` if all goes well
+    if not several: yield folder; return
+    with parent_folder(folder):
+        new, old = (Path(tempfile.mkdtemp(dir=folder.parent, prefix=f'.{what}-')) for what in ('new', 'old'))
+        try:
+            yield new
+            if folder.exists(): os.replace(folder, old/folder.name)
+            new.chmod(folder.parent.stat().st_mode)
+            os.replace(new, folder)
+        finally:
+            for place in (new, old): shutil.rmtree(place, ignore_errors=True)
 
 # %% ../nbs/54_splits.ipynb #9d427032
 def _parts(layout, val, test): # -> {part: sequences}
     names, chosen = list(layout.frames), [*val, *test]
     for name in chosen: choose(layout.frames, name, 'sequence')
     rest = [n for n in names if n not in chosen]
-    if chosen and not rest: raise InputError('val, test', 'a sequence left to train', 'all named')
+    if chosen and not rest:
+        raise InputError('--val, --test', 'every sequence is in one of them, and none is left to train')
     stated = {'train': rest, 'val': list(val), 'test': list(test)} if chosen else layout.parts
     listed = [n for part in stated.values() for n in part]
     _refuse('the lists of sequences', 'folders of that name (or --val and --test instead)',
@@ -543,10 +557,14 @@ def write_split(table:pd.DataFrame, # with `COLUMNS`
                )->Path: # the CSV
     'Writes `{out}/{name}_{part}.csv`; `InputError` for a name that is none.'
     path = _split_file(name, part, out)
-    with atomic_path(path) as new: _write_csv(table[list(COLUMNS)], new)
+    _write_tables({path: table[list(COLUMNS)]})
     return path
 
-def _write_csv(table, path): table.to_csv(path, index=False, lineterminator='\n', encoding='utf-8')
+def _write_tables(tables): # {path: table}: all of them or none
+    with ExitStack() as stack:
+        for path, table in tables.items():
+            new = stack.enter_context(atomic_path(path))
+            table.to_csv(new, index=False, lineterminator='\n', encoding='utf-8')
 
 def _split_file(name, part, out):
     if _unsafe(name) or '/' in name:
@@ -583,26 +601,29 @@ def split_folder(folder, # of a data set, in one of `LAYOUTS`
     'Writes the three tables of a data set; `InputError`, and no file, if anything in it is wrong.'
     base = Path(base_dir or folder).resolve()
     name, out = name or Path(folder).resolve().name, Path(out or base/'DataSplit')
-    there = [f for f in (_split_file(name, part, out) for part in PARTS) if f.exists()]
+    masks = out/f'{name}_masks'
+    there = [f for f in (*(_split_file(name, part, out) for part in PARTS), masks) if f.exists()]
     if not overwrite: _refuse(out, 'no tables of that name (or --overwrite)', map(str, there))
+    if image_set and (val or test):
+        raise InputError('--image-set', 'of no use beside --val and --test, which name the sequences themselves')
     choice = DavisChoice(resolution, annotations, image_set)
     found = read_layout(_place(folder, base, 'folder'), layout, choice)
     parts = _parts(found, val, test)
     used = dict.fromkeys(n for part in PARTS for n in parts[part])
-    tables = _tables(_clips(found, used, base), base, out/f'{name}_masks', progress)
-    return [write_split(pd.concat([tables[n] for n in parts[part]]), name, part, out)
-            for part in PARTS]
+    clips = _clips(found, used, base)
+    several = any(map(_several, clips)) # then `masks`, which are in `out`, get files
+    if several: masks = _place(masks, base, 'out (for the merged masks of several objects)')
+    with _new_masks(masks, several) as new:
+        tables = {c.name: _clip_table(c, base, _gt_masks(c, masks, new, progress)) for c in clips}
+    files = {part: _split_file(name, part, out) for part in PARTS}
+    _write_tables({files[p]: pd.concat([tables[n] for n in parts[p]])[list(COLUMNS)] for p in PARTS})
+    return list(files.values())
 
 def _clips(layout, names, base):
     inside = _Inside(base)
     clips, problems = zip(*(_clip(name, layout, inside) for name in names))
     _refuse(base, 'frames with their annotations', (p for some in problems for p in some))
     return clips
-
-def _tables(clips, base, merged, progress): # -> {sequence: DataFrame}
-    if any(_several(clip) for clip in clips): # then `merged`, which is in `out`, gets files
-        merged = _place(merged, base, 'out (for the merged masks of several objects)')
-    return {clip.name: _clip_table(clip, base, _gt_masks(clip, merged, progress)) for clip in clips}
 
 # %% ../nbs/54_splits.ipynb #6125acae
 class Pair(NamedTuple):
@@ -640,33 +661,47 @@ def _read_record(folder): # -> dict
     except FileNotFoundError: return {}
     except (ValueError, RecursionError) as e: # RecursionError: a million brackets
         raise InputError(folder/_RECORD, 'JSON in UTF-8', str(e)) from e
-    parts = ('estimator', str), ('versions', list), ('images', dict)
-    if not isinstance(record, dict) or not all(isinstance(record.get(n), t) for n, t in parts):
-        raise InputError(folder/_RECORD, ', '.join(n for n, _ in parts), 'something else')
+    parts = ('estimator', str), ('versions', list), ('images', dict), ('sha256', dict)
+    record = dict(sha256={}) | record if isinstance(record, dict) else {}
+    if not all(isinstance(record.get(n), t) for n, t in parts):
+        raise InputError(folder/_RECORD, 'damaged; remove the folder, and the flow is estimated anew')
     return record
 
-def _record_problems(base, folder, method, pairs): # yields strings
+@cache
+def _digest(file, state): # of the bytes of a file; state: its size and time of change
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
+
+def _image_digest(file):
+    status = os.stat(file)
+    return _digest(file, (status.st_size, status.st_mtime_ns))
+
+def _record_problems(base, folder, method, bad_flow, pairs): # yields strings
     place = os.path.realpath(base/folder)
     if not Path(place).is_relative_to(base): yield f'{folder} leads outside, to {place}'
     record = _read_record(base/folder)
     other = record.get('estimator', method)
     if other != method: yield f'{folder}: holds flow by {other}'
+    zeroed, there = record.get('bad_flow') == 'zero', [p for p in pairs if (base/p.flow).exists()]
+    if zeroed and bad_flow != 'zero' and there: yield f'{folder}: holds flow with bad pixels taken as zero (--bad-flow zero)'
+    for image in dict.fromkeys(name for pair in there for name in pair[:2]):
+        if record.get('sha256', {}).get(image) not in (None, _image_digest(base/image)):
+            yield f'{image}: has changed since its flow in {folder} was estimated'
     for pair in pairs:
         was = record.get('images', {}).get(Path(pair.flow).stem)
         if was is None and (base/pair.flow).exists(): yield f'{pair.flow}: not in {_RECORD}'
         if was not in (None, [*pair[:2]]): yield f'{pair.flow}: is the flow of other images, {was}'
 
 # %% ../nbs/54_splits.ipynb #69d68dfc
-def _write_record(base, folder, method, pairs):
+def _write_record(base, folder, method, bad_flow, pairs):
     record = _read_record(base/folder)
     images = record.get('images', {}) | {Path(p.flow).stem: [*p[:2]] for p in pairs}
-    versions, now = record.get('versions', []), _versions()
-    if now not in versions: versions.append(now)
-    record = dict(estimator=method, versions=versions, images=images)
+    sums = record.get('sha256', {}) | {name: _image_digest(base/name) for p in pairs for name in p[:2]}
+    made_by, now = record.get('versions', []), versions()
+    if now not in made_by: made_by.append(now)
+    if record.get('bad_flow') == 'zero': bad_flow = 'zero'
+    record = dict(estimator=method, bad_flow=bad_flow, versions=made_by, images=images, sha256=sums)
     text = json.dumps(record, indent=1, ensure_ascii=False)
     with atomic_path(base/folder/_RECORD) as new: new.write_text(text, 'utf-8')
-
-def _versions(): return dict(ltseg=__version__, opencv=cv2.__version__, torch=torch.__version__)
 
 # %% ../nbs/54_splits.ipynb #1eb1b7db
 def _runs(pairs): # -> lists of pairs, in each of which a pair begins where the one before ends
@@ -676,7 +711,7 @@ def _runs(pairs): # -> lists of pairs, in each of which a pair begins where the 
         else: runs.append([pair])
     return runs
 
-def _estimate_run(run, base, estimator, bad_flow): # yields after every file that it has written
+def _estimate_run(run, base, estimator, bad_flow): # yields (pair, flow)
     def estimate(first, second): # (path, picture) each
         (one, a), (two, b) = first, second
         size = a.shape[:2]
@@ -689,9 +724,7 @@ def _estimate_run(run, base, estimator, bad_flow): # yields after every file tha
     paths = [run[0].first, *(pair.second for pair in run)]
     frames = ((path, read_image(base/path)) for path in paths)
     threads = getattr(estimator, 'threads', 1)
-    for pair, flow in zip(run, flow_pairs(frames, estimate, threads)):
-        write_flow(base/pair.flow, flow)
-        yield pair
+    yield from zip(run, flow_pairs(frames, estimate, threads))
 
 # %% ../nbs/54_splits.ipynb #e9a2b78f
 class FlowSummary(NamedTuple):
@@ -701,11 +734,11 @@ class FlowSummary(NamedTuple):
     folder: Path   # of all flows
     files: list    # the tables, CSV files
 
-def _fill(file, flows): # flows: {(sequence, index): path}
+def _filled(file, flows): # flows: {(sequence, index): path} -> the table with them
     cells = _read_cells(file)
     key = zip(cells.Sequence, cells.Sequence_Index.astype('int64'))
     cells['Flow'] = [flows.get(k, '') for k in key]
-    with atomic_path(file) as new: _write_csv(cells, new)
+    return cells
 
 def _read_parts(data_file, base_dir): # -> the tables that are there, one at least
     if _is_csv(data_file): return [read_split(data_file, base_dir, columns=['Image'])]
@@ -714,13 +747,9 @@ def _read_parts(data_file, base_dir): # -> the tables that are there, one at lea
     return [read_split(data_file, base_dir, part, columns=['Image']) for part in there]
 
 # %% ../nbs/54_splits.ipynb #23106ee4
-def _estimator(flow): # -> its name, () -> the estimator
-    if isinstance(flow, str): return flow, choose(FLOW_ESTIMATORS, flow, 'flow estimator')
-    return getattr(flow, '__name__', type(flow).__name__), lambda: flow
-
-def _check_folders(base, folders, method):
-    if not folders: raise InputError('the tables', 'two consecutive images or more', 'none')
-    problems = (p for f, pairs in folders.items() for p in _record_problems(base, f, method, pairs))
+def _check_folders(base, folders, method, bad_flow):
+    if not folders: raise InputError('the tables', 'no two consecutive images in any sequence, and so no flow')
+    problems = (p for f, pairs in folders.items() for p in _record_problems(base, f, method, bad_flow, pairs))
     _refuse('flow files', f'flow by {method} of the images in the tables (else: --label, --out)',
             problems)
 
@@ -731,9 +760,11 @@ def _estimate(base, folders, method, make, bad_flow, progress): # -> flows estim
     with tqdm(total=total, initial=total - left, desc='flow', unit='pair',
               disable=not progress) as bar:
         for folder, pairs in todo.items():
-            if pairs: _write_record(base, folder, method, pairs)
-            for run in _runs(pairs):
-                for _ in _estimate_run(run, base, estimator, bad_flow): bar.update()
+            flows = (done for run in _runs(pairs) for done in _estimate_run(run, base, estimator, bad_flow))
+            for n, (pair, flow) in enumerate(flows):
+                if n == 0: _write_record(base, folder, method, bad_flow, pairs) # before the first file
+                write_flow(base/pair.flow, flow)
+                bar.update()
     return left, total - left
 
 # %% ../nbs/54_splits.ipynb #0c0b17d2
@@ -751,12 +782,13 @@ def fill_flow(data_file, # see `find_split`; all parts that are there
     'Estimates the flow of every two consecutive frames and enters the files into the tables; can be resumed.'
     ending = choose(FLOW_ENDINGS, format, 'format of flow files')
     choose(BAD_FLOW, bad_flow, 'bad_flow')
-    method, make = _estimator(flow)
+    method, make = named_estimator(flow)
     splits, base = _read_parts(data_file, base_dir), Path(base_dir).resolve()
-    folder = _place(Path(out or base/'Flow')/(label or method), base, 'out')
+    label = label or re.sub(r'[^\w.-]+', '-', method).strip('-') # a name such as DIS('fast') makes no good folder
+    folder = _place(Path(out or base/'Flow')/label, base, 'out')
     pairs = {s.file: _pairs(s, _relative(folder, base), ending) for s in splits}
     folders = _by_folder(pair for some in pairs.values() for pair in some.values())
-    _check_folders(base, folders, method)
+    _check_folders(base, folders, method, bad_flow)
     counts = _estimate(base, folders, method, make, bad_flow, progress)
-    for file, some in pairs.items(): _fill(file, {k: pair.flow for k, pair in some.items()})
+    _write_tables({file: _filled(file, {k: p.flow for k, p in some.items()}) for file, some in pairs.items()})
     return FlowSummary(*counts, folder, list(pairs))

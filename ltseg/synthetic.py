@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from .files import InputError, atomic_path, list_files, versions
 from .flow import resize_flow
-from .video import FlowEstimator, named_estimator
+from .video import IMAGE_ENDINGS, FlowEstimator, named_estimator, read_image
 
 # %% ../nbs/50_synthetic.ipynb #6fcac374
 def frame_grid(size, # (H, W), pixels
@@ -114,13 +114,15 @@ def random_texture(rng, size)->np.ndarray: # (h, w), pixels -> (h,w,3) uint8, RG
 
 # %% ../nbs/50_synthetic.ipynb #8ef874c8
 class PhotoTextures:
-    'Random cuts of the pictures in some folders, called like `random_texture`; `InputError` if there are none.'
+    'Random cuts of the pictures in some folders, called like `random_texture`; `InputError` if one has none.'
     def __init__(self,
-                 folders, # list of folders with .jpg, .jpeg or .png files
+                 folders, # list of folders of pictures
                  share=.7): # probability, in [0,1], of a photograph instead of a generated texture
-        self.files = [p for f in folders for p in list_files(f, {'.jpg', '.jpeg', '.png'})]
-        if not self.files: raise InputError('texture folders', 'jpg or png files', 'none')
-        self.share = share
+        self.files, self.share = [], share
+        for f in folders:
+            found = list_files(f, IMAGE_ENDINGS) if Path(f).is_dir() else []
+            if not found: raise InputError(f, 'no folder with pictures for textures')
+            self.files += found
 
     @property
     def about(self)->dict: # of plain values
@@ -132,13 +134,11 @@ class PhotoTextures:
     def __call__(self, rng, size)->np.ndarray: # (h, w), pixels -> (h,w,3) uint8, RGB
         'A random cut, or a generated texture; `InputError` for a picture that cannot be read.'
         if rng.random() > self.share: return random_texture(rng, size)
-        path = self.files[rng.integers(len(self.files))]
-        image = cv2.imread(str(path))
-        if image is None: raise InputError(path, 'a readable picture', 'something else')
+        image = read_image(self.files[rng.integers(len(self.files))])
         H, W = image.shape[:2]
         h, w = (int(n*rng.uniform(.3, 1)) for n in (H, W))
         i, j = rng.integers(0, H-h+1), rng.integers(0, W-w+1)
-        cut = image[i:i+h, j:j+w, ::-1]
+        cut = image[i:i+h, j:j+w]
         if rng.random() < .5: cut = cut[:, ::-1]
         return cv2.resize(cut, size[::-1], interpolation=cv2.INTER_AREA)
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from hostile import snapshot
 from PIL import Image
 
 from ltseg.cli import main
@@ -40,6 +42,7 @@ def put_run(folder: Path, base: Path):
     from dataclasses import asdict
     folder.mkdir()
     tiny = NetworkConfig(channels=(8, 8, 16, 16), layers=1, width=32, n_queries=3)
+    torch.manual_seed(0)
     save_weights(Segmenter(asdict(tiny), asdict(RECIPES['synthetic'])), folder/'weights.safetensors')
     (folder/'settings.json').write_text(json.dumps(dict(settings=dict(base_dir=str(base)))))
 
@@ -146,6 +149,24 @@ def test_export(job, tmp_path):
         first, *_, before, last = (np.array(Image.open(f)) for f in files)
         assert (first == np.array(Image.open(done/'labels'/name/'00000.png')) + 1).all() and (before == last).all()
     assert run('export', '--format', 'davis17', done, '-o', tmp_path/'out') == 2
+
+
+@pytest.mark.parametrize('n', range(6))
+def test_tables_or_none(n, tmp_path, monkeypatch):
+    "A disk that is full at the n-th file of `split` or `flow` leaves the tables and masks of before; what was estimated is kept."
+    put_clip(tmp_path/'data', 'kites', 7)
+    assert run('split', tmp_path/'data', '--name', 'toy') == 0
+    before, own, left = snapshot(tmp_path), pd.DataFrame.to_csv, [n % 3]
+
+    def to_csv(self, *args, **kwargs):
+        left[0] -= 1
+        if left[0] < 0: raise OSError(28, 'No space left on device')
+        return own(self, *args, **kwargs)
+    monkeypatch.setattr(pd.DataFrame, 'to_csv', to_csv)
+    words = ['split', tmp_path/'data', '--name', 'toy', '--overwrite'] if n < 3 else ['flow', '--data_file', 'toy', '--base_dir', tmp_path/'data', '--flow', 'dis-fast']
+    assert run(*words) == 2
+    after = {name: state for name, state in snapshot(tmp_path).items() if not name.startswith('data/Flow')}
+    assert after == before
 
 
 def edit(file: Path, old: str, new: str):

@@ -160,8 +160,71 @@ def _(d):
     Segmenter.from_pretrained(d/'best.ckpt')
 
 for words, why in {'--textures DIR': '--synthetic', '--real-share .3': '--videos', '--flow dis-fine': 'no flow is estimated', '--bad-flow zero': '--videos',
-                   '--subsample 2': 'DataSplit', '--motion-model Affine': '--unsupervised', '--steps 7 --max-epochs 2': '--max-epochs'}.items():
+                   '--subsample 2': 'DataSplit', '--motion-model Affine': '--unsupervised', '--steps 7 --max-epochs 2': '--max-epochs', '--gpus 1': '--accelerator',
+                   '--min-epochs 2': '--max-time'}.items():
     @row('Training', f'`{words}`, which would do nothing', *why.split('; '), words.split()[0])
     def _(d, words=words):
         (d/'pictures').mkdir()
         ltseg('train', '-o', d/'OUT', '--shards', put_shard(d/'data'), *SIZE, *words.replace('DIR', str(d/'pictures')).split())
+
+
+def put_frames(d, seqs=('a', 'b'), masks=()):
+    "A data set of clips of three frames; `masks`: (sequence, object, size) of the last frame of a sequence."
+    for seq in seqs: put_pictures(folder(d/'data'/'JPEGImages'/seq), clip(3), '.jpg')
+    for seq, n, size in masks: put_pictures(folder(d/'data'/'GroundTruth'/seq/str(n)), [np.ones(size, np.uint8)*255], '.png')
+    return d/'data'
+
+def folder(path):
+    path.mkdir(parents=True)
+    return path
+
+def put_flow(d, *words):
+    data = put_frames(d)
+    ltseg('split', data, '--name', 'x')
+    ltseg('flow', '--data-file', 'x', '--base-dir', data, '--flow', 'dis-fast', *words)
+    return ['flow', '--data-file', 'x', '--base-dir', data, '--flow', 'dis-fast']
+
+@row('Data sets', 'tables that are there', '--overwrite')
+def _(d):
+    data = put_frames(d)
+    for _ in range(2): ltseg('split', data, '--name', 'x')
+
+@row('Data sets', 'masks of one object that differ in size, after those of another clip were merged', 'rows, columns')
+def _(d): ltseg('split', put_frames(d, 'ab', [('a', 1, (48, 64)), ('a', 2, (48, 64)), ('b', 1, (48, 64)), ('b', 2, (8, 8))]), '--name', 'x')
+
+@row('Data sets', '`--image-set` of a data set without lists', '--image-set', 'no list called 2016')
+def _(d):
+    data = put_frames(d)
+    ltseg('split', data, '--image-set', '2016')
+
+@row('Data sets', '`--image-set` beside `--val`', '--image-set', 'of no use')
+def _(d): ltseg('split', put_frames(d), '--image-set', '2016', '--val', 'b')
+
+@row('Data sets', 'a frame that was replaced after its flow was estimated', 'a/0.jpg', 'has changed')
+def _(d):
+    words = put_flow(d)
+    put_pictures(d/'data'/'JPEGImages'/'a', clip(3)[::-1], '.jpg')
+    ltseg(*words)
+
+@row('Data sets', 'flow of another estimator under the same label', 'holds flow by dis-fast')
+def _(d): ltseg(*put_flow(d, '--label', 'mine'), '--label', 'mine', '--flow', 'dis')
+
+@row('Data sets', 'kept flow with bad pixels taken as zero, which are now an error', '--bad-flow zero')
+def _(d): ltseg(*put_flow(d, '--bad-flow', 'zero'))
+
+@row('Data sets', 'a frame of another size in the middle', 'b/2.jpg', leaves=('data/Flow',))
+def _(d):
+    "The flow of the clip before it is whole and says what it is of: the next start goes on from there."
+    data = put_frames(d)
+    put_pictures(d/'other', clip(3, 24, 32), '.jpg')
+    shutil.copy(d/'other'/'2.jpg', data/'JPEGImages'/'b')
+    ltseg('split', data, '--name', 'x')
+    ltseg('flow', '--data-file', 'x', '--base-dir', data, '--flow', 'dis-fast')
+
+@row('Data sets', 'the same at the very beginning', 'a/1.jpg')
+def _(d):
+    data = put_frames(d)
+    put_pictures(d/'other', clip(3, 24, 32), '.jpg')
+    shutil.copy(d/'other'/'1.jpg', data/'JPEGImages'/'a')
+    ltseg('split', data, '--name', 'x')
+    ltseg('flow', '--data-file', 'x', '--base-dir', data, '--flow', 'dis-fast')
