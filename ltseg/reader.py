@@ -26,7 +26,8 @@ from .flow import (check_flow, flow_files, flow_names, flow_size, is_flow, read_
                         resize_flow)
 from .video import (FLOW_ESTIMATORS, MOST_PIXELS, FrameTimes, PictureFrames, check_fps, estimate_flow,
                          flow_pairs, open_frames, reduce_frame)
-from .video import _aspect, _checked, _stack, _upright # as video files are decoded
+from .video import (_aspect, _check_end, _checked, _container, _Decoding, _picture, _rate, _stack, # as video
+                         _stated_length, _until_broken, _upright) # files are decoded
 
 # %% ../nbs/75_reader.ipynb #3cb3f853
 @dataclass
@@ -165,25 +166,27 @@ class PassingFrames:
 
 def _camera(path): return path.is_char_device() and path.name.startswith('video')
 
-@contextmanager
-def _container(file, what): # file: an open binary file, or the path of a camera
-    try:
-        with av.open(file, format='v4l2' if isinstance(file, str) else None) as c: yield c
-    except av.FFmpegError as e:
-        raise InputError(what, 'a video that FFmpeg can read', e.strerror) from e
+_LIVELY = 240 # frames a second; whoever states more is asked for the time stamps of some packets
+_SOME = 32
 
-def _decoded(file, what, most, seconds): # yields (frames a second, aspect of a pixel), then frames; `seconds` grows with them
-    with _container(file, what) as container:
-        stream = container.streams.best('video')
-        if stream is None: raise InputError(what, 'a video stream', container.format.long_name)
-        stream.thread_type = 'AUTO'
-        frames = container.decode(stream)
-        first, fps = next(frames, None), float(stream.average_rate or stream.guessed_rate or 25)
+def _first(packets, stream): # -> (packets, frames a second)
+    stated = _rate(stream, [])
+    some = list(islice(packets, _SOME if stated > _LIVELY else 0))
+    return chain(some, packets), _rate(stream, [p.pts for p in some if p is not None and p.size])
+
+def _decoded(file, what, most, seconds, notes): # yields (frames a second, aspect of a pixel), then frames; `seconds` grows with them
+    with _container(file, what, format='v4l2' if isinstance(file, str) else None) as container: # a camera
+        stream = _picture(container, what)
+        packets, fps = _first(_until_broken(container.demux(stream)), stream)
+        seen, times = _Decoding(what, notes), FrameTimes(1/fps)
+        frames = seen.frames(stream, packets)
+        first = next(frames, None)
         yield fps, 1. if first is None else _aspect(stream, first)
-        times = FrameTimes(1/fps)
         for frame in frames if first is None else chain([first], frames):
             seconds.append(times(frame.time))
             yield _upright(frame, most)
+        seen.tell(1)
+        _check_end(what, seen.read, seconds[-1] + 1/fps, _stated_length(container), fps, notes, .1) # sound may last longer
 
 def piped_frames(file, # an open binary file, such as `sys.stdin.buffer`, or the path of a camera
                  what='-', # what messages call it
@@ -191,10 +194,10 @@ def piped_frames(file, # an open binary file, such as `sys.stdin.buffer`, or the
                  most:int=MOST_PIXELS # pixels of a frame; larger ones are reduced
                 ) -> PassingFrames: # decoded as they are asked for
     'The frames of a video that comes through a pipe; an `InputError` if FFmpeg cannot read it.'
-    seconds = []
-    decoded = _decoded(file, what, most, seconds)
+    seconds, notes = [], Notes()
+    decoded = _decoded(file, what, most, seconds, notes)
     own, aspect = next(decoded)
-    return PassingFrames(decoded, what, fps or own, None if fps else seconds.__getitem__, aspect)
+    return PassingFrames(decoded, what, fps or own, None if fps else seconds.__getitem__, aspect, notes)
 
 # %% ../nbs/75_reader.ipynb #a5b00012
 class MemoryFrames:

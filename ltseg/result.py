@@ -300,7 +300,7 @@ class Parts:
         labels = _save_labels(seg, self.labels, areas, progress)
         _write_overlay(f'{stem}.mp4', seg, _overlays(seg, labels, self._scale(seg), kept))
         self._keep_columns(columns(seg, kept) if kept else {}, column_step(n))
-        write_json(f'{stem}.json', _header(seg) | _account(seg, areas) | dict(scale=self._scale(seg)))
+        write_json(f'{stem}.json', _account(seg, areas) | dict(header=_header(seg), scale=self._scale(seg)))
 
     def _scale(self, seg): # of the colours of flow: that of the first piece
         there = self.files('.json')
@@ -320,8 +320,7 @@ def finish(self:Parts, settings:dict, # plain values, for settings.json
     'Makes the files of the whole result from the parts.'
     accounts = [_read_json(f) for f in self.files('.json')]
     join_videos(self.files('.mp4'), self.folder/'overlay.mp4', [a['times'][0] for a in accounts])
-    story = tell({k: accounts[0][k] for k in ('size', 'pixel_aspect', 'fps', 'working_size', 'motion_model',
-                                              'parameter_names', 'units')}, accounts)
+    story = tell(accounts[0]['header'], accounts)
     self._finish_sheet(len(story['frames']))
     write_json(self.folder/'settings.json', settings)
     write_json(self.folder/'timing.json', {k: round(v, 3) for k, v in seconds.items()})

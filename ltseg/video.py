@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from operator import length_hint
 from pathlib import Path
 from pickle import UnpicklingError
@@ -161,25 +161,50 @@ def _check_area(path, size):
 _NO_VIDEO = ('tty', 'hls', 'concat', 'dash', 'sdp', 'imf') # text that is drawn, or names other files
 
 @contextmanager
-def _opened(path): # (container, video stream); what FFmpeg dislikes becomes an InputError
+def _logged(): # a list of the errors that FFmpeg reports in this thread
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
     try:
-        with av.open(str(Path(path).absolute())) as container: # absolute: never taken for a URL
-            stream = container.streams.best('video')
-            if stream is None or container.format.name in _NO_VIDEO:
-                raise InputError(path, 'a file with a video stream', container.format.long_name)
-            _check_area(path, (stream.height, stream.width))
-            stream.thread_type = 'AUTO'
-            if stream.height * stream.width > MOST_PIXELS: # each thread holds frames of its own
-                stream.codec_context.thread_count = min(2, os.cpu_count() or 1)
-            stream.codec_context.options = {'max_pixels': str(MAX_PIXELS)} # if it grows midway
-            yield container, stream
-    except av.FFmpegError as e:
-        raise InputError(path, 'a complete video that FFmpeg can read', e.strerror) from e
+        with av.logging.Capture() as log: yield log
+    finally: av.logging.set_level(level)
 
-def _upright(frame, most=None): # FFmpeg counts angles as numpy does: anticlockwise
-    h, w = reduced_size((frame.height, frame.width), most)
-    rgb, turns = _rgb(frame, h, w), round(frame.rotation / 90)
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+@contextmanager
+def _container(file, what, **options): # opens; what FFmpeg dislikes becomes an InputError
+    with _logged() as log:
+        try: container = av.open(file, **options)
+        except av.FFmpegError as e:
+            found = ': '.join([e.strerror, *(text.strip() for _, _, text in log[:1])])
+            raise InputError(what, 'a complete video that FFmpeg can read', found) from e
+    with container: yield container
+
+def _picture(container, what): # the video stream, ready to be decoded
+    stream = container.streams.best('video')
+    if stream is None or container.format.name in _NO_VIDEO:
+        raise InputError(what, 'a file with a video stream', container.format.long_name)
+    _check_area(what, (stream.height, stream.width))
+    stream.thread_type, stream.codec_context.thread_count = 'NONE', 1
+    stream.codec_context.options = {'max_pixels': str(MAX_PIXELS)} # if it grows midway
+    return stream
+
+@contextmanager
+def _opened(path): # (container, video stream)
+    with _container(str(Path(path).absolute()), path) as container: # absolute: never taken for a URL
+        yield container, _picture(container, path)
+
+def _ratio(r): return r.numerator / r.denominator if r else 0. # Fraction, AVRational or None
+
+# %% ../nbs/10_video.ipynb #24617cbb
+def _orientation(frame): # (transposed?, rows from below?, columns from the right?)
+    side = next((s for s in frame.side_data if s.type.name == 'DISPLAYMATRIX'), None)
+    if side is None: return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(side), '=i4')[:5].tolist() # x' = a x + c y, y' = b x + d y
+    return (False, d < 0, a < 0) if abs(a) + abs(d) >= abs(b) + abs(c) else (True, b < 0, c < 0)
+
+def _upright(frame, most=None):
+    rgb = _rgb(frame, *reduced_size((frame.height, frame.width), most))
+    transposed, below, right = _orientation(frame)
+    if transposed: rgb = rgb.swapaxes(0, 1)
+    return np.ascontiguousarray(rgb[::-1 if below else 1, ::-1 if right else 1])
 
 def _rgb(frame, h, w): # FFmpeg's own means over areas: no frame of the full size in RGB
     if (h, w) == (frame.height, frame.width): return frame.to_ndarray(format='rgb24')
@@ -187,36 +212,105 @@ def _rgb(frame, h, w): # FFmpeg's own means over areas: no frame of the full siz
 
 def _full(frame): # (H, W), upright
     size = frame.height, frame.width
-    return size[::-1] if round(frame.rotation / 90) % 2 else size
+    return size[::-1] if _orientation(frame)[0] else size
 
 def _aspect(stream, frame): # of a pixel of the upright frame, width / height
-    aspect = _ratio(stream.sample_aspect_ratio) or 1.
-    return 1 / aspect if round(frame.rotation / 90) % 2 else aspect
-
-def _ratio(r): return r.numerator / r.denominator if r else 0. # Fraction, AVRational or None
+    aspect = _ratio(stream.sample_aspect_ratio)
+    if not 1/16 < aspect < 16: return 1. # none, or none that can be meant
+    return 1 / aspect if _orientation(frame)[0] else aspect
 
 # %% ../nbs/10_video.ipynb #8e143e3b
 _STATES_DURATION = ('matroska', 'mov', 'avi', 'flv') # FFmpeg's first name of the format
+_HARDLY = .1 # share of the announced frames below which there is hardly anything to use
 
-def _scan(path): # -> (packets of the video stream, frames per second)
-    n, reach = 0, 0.
+def _until_broken(packets): # None, which makes a decoder give what it holds, in place of what cannot be read
+    try: yield from packets
+    except av.FFmpegError: yield None
+
+def _stated_length(container): # seconds, 0 if the format states none
+    stated = container.format.name.split(',')[0] in _STATES_DURATION
+    return (container.duration or 0) / av.time_base if stated else 0.
+
+def _shown(packets): # (key frame?, discarded?, time stamp) of each -> the stamps of those that will be shown
+    first = next((n for n, (key, _, _) in enumerate(packets) if key), 0)
+    return [stamp for _, discarded, stamp in packets[first:] if not discarded]
+
+def _rate(stream, stamps): # frames per second: as the stream states, unless its time stamps say something else
+    stated = _ratio(stream.average_rate) or _ratio(stream.guessed_rate)
+    known = [s for s in stamps if s is not None]
+    span = (max(known) - min(known)) * _ratio(stream.time_base) if known else 0
+    measured = (len(known) - 1) / span if span > 0 else stated or 25.
+    return stated if stated and .9 < stated / measured < 1.1 else measured
+
+def _scan(path, notes): # -> (number of frames, about; frames per second)
     with _opened(path) as (container, stream):
-        fps = _ratio(stream.average_rate) or _ratio(stream.guessed_rate) or 25.
-        start = (container.start_time or 0) / av.time_base
-        length = (container.duration or 0) / av.time_base
-        for packet in container.demux(): # all streams: sound may last longer than the picture
-            if packet.pts is None: continue
-            n += packet.stream.index == stream.index
-            end = (packet.pts + (packet.duration or 0)) * _ratio(packet.time_base)
+        packets, reach, start = [], 0., (container.start_time or 0) / av.time_base
+        for packet in _until_broken(container.demux()): # all streams: sound may last longer than the picture
+            if packet is None or not packet.size: continue # the end
+            if packet.stream.index == stream.index:
+                packets.append((packet.is_keyframe, packet.is_discard, packet.pts))
+            end = ((packet.pts or 0) + (packet.duration or 0)) * _ratio(packet.time_base)
             reach = max(reach, end - start)
-        stated = container.format.name.split(',')[0] in _STATES_DURATION
-    expected = round(length * fps)
-    if stated and reach and reach < length - _slack(expected) / fps:
-        found = f'{min(n, round(reach * fps))} ({reach:.2f} s): truncated?'
-        raise InputError(path, f'{expected} frames ({length:.2f} s)', found)
+        n, fps = len(_shown(packets)), _rate(stream, _shown(packets))
+        _check_end(path, n, reach, _stated_length(container), fps, notes)
     return n, fps
 
-def _slack(frames): return max(2, .02 * frames)
+def _check_end(path, n, reach, length, fps, notes, slack=.02): # reach, length: seconds that are there, and that are stated
+    expected = round(length * fps)
+    if not length or reach >= length - max(2, slack * expected) / fps: return
+    words = f'{expected} frames ({length:.2f} s) are announced, {min(n, round(reach * fps))} ({reach:.2f} s) are there: '
+    if n < max(1, _HARDLY * expected): raise InputError(path, words + 'it is truncated, and hardly anything is left')
+    notes.add(path, words + 'it is truncated, and used as far as it goes')
+
+# %% ../nbs/10_video.ipynb #92ca51db
+_LATE = 1000 # packets within which a key frame is waited for
+
+def _from_key(packets): # -> (packets from the first key frame on, how many come before it)
+    early = []
+    for packet in packets:
+        early.append(packet)
+        if packet is None or packet.is_keyframe: return chain([packet], packets), len(early) - 1
+        if len(early) == _LATE: break
+    return chain(early, packets), 0 # a format that marks none
+
+_EARLY = ('it begins within a group of pictures: {} packets before the first key frame refer to pictures that were cut off, '
+          'and are left out')
+_INTERLACED = ('its frames are marked as interlaced, two half pictures in one: if moving edges look like combs, deinterlace it '
+               'before (ffmpeg -i IN -vf bwdif OUT)')
+
+class _Decoding:
+    'The frames of a video stream, and what is wrong with them, which goes into `notes`.'
+    def __init__(self, what, notes): # what: the file, for messages
+        self.what, self.notes, self.read, self.lost, self.damaged, self.why = what, notes, 0, 0, 0, ''
+
+    def frames(self, stream, packets): # yields FFmpeg's frames
+        packets, early = _from_key(packets)
+        if early: self.notes.add(self.what, _EARLY.format(early))
+        for packet in packets:
+            for frame in self._decoded(stream, packet):
+                if frame.interlaced_frame: self.notes.add(self.what, _INTERLACED)
+                self.read += 1
+                yield frame
+
+    def _decoded(self, stream, packet): # a list
+        with _logged() as log:
+            try: frames = stream.decode(packet)
+            except av.FFmpegError as e:
+                self.lost, self.why = self.lost + 1, e.strerror
+                return []
+        self.damaged += max(bool(log), sum(f.is_corrupt for f in frames))
+        return frames
+
+    def tell(self, expected): # after the last frame; expected: so many of them, about
+        n, add = self.read, partial(self.notes.add, self.what)
+        if n < max(1, _HARDLY * expected):
+            found = f'{n} that can be decoded' + (self.why and f': {self.why}')
+            raise InputError(self.what, f'about {expected} frames', found)
+        if self.lost: add(f'{self.lost} packets cannot be decoded: {n} frames of about {n + self.lost} are used')
+        elif n < .9 * expected - 2: # some codecs have packets without a picture, but few
+            add(f'about {expected} frames are announced, {n} can be decoded and are used')
+        if self.damaged:
+            add(f'{min(self.damaged, n)} of {n} frames are damaged: what the decoder puts in place of missing parts is used')
 
 # %% ../nbs/10_video.ipynb #1033ced1
 class FrameTimes:
@@ -244,34 +338,32 @@ class VideoFrames:
 
     `.size` (h, w) of the frames, `.full` (H, W) of the file, `.fps`, `.aspect` of a pixel (width / height), `.packets`, about the
     number of frames, and `.notes` on what is not as it should be.
-    An `InputError` if the file is no video, truncated or damaged, or if its frames change their size.'''
+    An `InputError` if the file is no video, if hardly anything of it can be read, or if its frames change their size.'''
 
     def __init__(self,
                  path, # anything that FFmpeg reads
                  most=None, # largest area in pixels, see `reduced_size`; None: no limit
                  fps=None): # frames per second, if those of the file are wrong; None: as the file says
         self.path, self.most, self.notes = Path(path), most, Notes()
-        self.packets, self.fps = _scan(path)
+        self.packets, self.fps = _scan(path, self.notes)
         self.fps, self.even, self.seconds = fps or self.fps, fps is not None, []
         self.full = self.size = None # (H, W), upright, in the file and here
         frames = iter(self)
-        self.size = next(frames).shape[:2]
+        self.size = next(frames).shape[:2] # if there is none, `tell` raises
         frames.close()
 
     def __iter__(self):
-        n, times = 0, FrameTimes(1 / self.fps)
+        seen, times = _Decoding(self.path, self.notes), FrameTimes(1 / self.fps)
         with _opened(self.path) as (container, stream):
-            for frame in container.decode(stream):
+            for n, frame in enumerate(seen.frames(stream, _until_broken(container.demux(stream)))):
                 full = _full(frame)
                 if self.full is None: self.full, self.aspect = full, _aspect(stream, frame)
                 if full != self.full:
                     raise InputError(f'{self.path}, frame {n}', _size(self.full), _size(full))
                 second = times(frame.time)
                 if n == len(self.seconds): self.seconds.append(second)
-                n += 1
                 yield _upright(frame, self.most)
-        if n < max(1, .9 * self.packets - 2): # some codecs have packets without a picture, but few
-            raise InputError(self.path, f'about {self.packets} frames', f'{n} that can be decoded')
+        seen.tell(self.packets)
 
     def __length_hint__(self): return self.packets # `operator.length_hint`: about so many
     def name(self,
