@@ -9,6 +9,7 @@ __all__ = ['MOVIES', 'is_archive', 'find_videos', 'name_videos', 'Shard', 'Row',
 import csv, os, time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tqdm.auto import tqdm
 
 from .files import InputError, atomic_path, list_files
 from .flow import is_flow
+from .result import PROGRESS, locked, made_folder, made_with
 from .video import IMAGE_ENDINGS
 
 # %% ../nbs/81_archive.ipynb #d3899e32
@@ -108,63 +110,99 @@ class Shard:
 class Row:
     'What became of a video.'
     video: str # its path
-    state: str = 'waiting' # later 'running', then 'done' or 'failed'
+    state: str = 'waiting' # or 'again', if a result is to be replaced; later 'running', then 'done' or 'failed'
     frames: int = 0 # that have labels: all but the last
     seconds: float = 0. # that the last attempt took
     error: str = '' # of the last attempt, in one line
+
+def _open(path, mode): return open(path, mode, newline='', encoding='utf8', errors='surrogateescape')
 
 def write_manifest(path, # CSV file to write
                    rows # of `Row`
                   ):
     'Writes a manifest, whole or not at all.'
-    with atomic_path(path) as tmp, open(tmp, 'w', newline='', encoding='utf8') as f:
+    with atomic_path(path) as tmp, _open(tmp, 'w') as f:
         out = csv.DictWriter(f, [field.name for field in fields(Row)])
         out.writeheader()
         out.writerows(map(asdict, rows))
 
 def read_manifest(path # CSV file of `write_manifest`
                  ) -> list: # of `Row`; empty if there is no file
-    'Reads a manifest.'
+    'Reads a manifest; an `InputError` if it is none.'
     if not Path(path).exists(): return []
-    with open(path, newline='', encoding='utf8') as f:
-        return [Row(r['video'], r['state'], int(r['frames']), float(r['seconds']), r['error'])
-                for r in csv.DictReader(f)]
+    try:
+        with _open(path, 'r') as f:
+            return [Row(r['video'], r['state'], int(r['frames']), float(r['seconds']), r['error'])
+                    for r in csv.DictReader(f)]
+    except (KeyError, TypeError, ValueError, csv.Error) as e:
+        raise InputError(path, 'is no manifest of ltseg, or a damaged one; remove it, and finished videos will still '
+                         'be skipped') from e
 
 # %% ../nbs/81_archive.ipynb #aac5cc7a
 def _check_archive(out): # `InputError` if an archive must not be written in this folder
     out = Path(out)
     if not out.exists(): return
-    if not out.is_dir(): raise InputError(out, 'a folder or a free name', 'a file')
+    if not out.is_dir(): raise InputError(out, 'is a file; an archive needs a folder')
     there = [p for p in out.iterdir() if not p.name.startswith('.')]
     if there and not any(out.glob('manifest*.csv')):
-        raise InputError(out, 'a new or empty folder, or an earlier archive', 'a folder of something else')
+        raise InputError(out, 'holds something else; an archive needs a new or empty folder, or an earlier archive')
 
-def _attempt(segment, video, folder): # -> what a row says
+def _there(folder): return any((folder/name).exists() for name in ('segments.json', PROGRESS))
+
+def _check_results(videos, out, rows, check): # none is older than the options or the videos
+    for name, row in rows.items():
+        made = None if row.state == 'again' else made_with(out/name)
+        if made is not None and (told := check(videos[name], made)):
+            raise InputError(out/name, f'was made with {told}; --overwrite makes all videos again, another -o keeps these')
+
+def _rows(path, videos, names): # name -> `Row`
+    before = {os.path.abspath(r.video): r for r in read_manifest(path)}
+    return {n: before.get(os.path.abspath(videos[n]), Row(str(videos[n]))) for n in names}
+
+# %% ../nbs/81_archive.ipynb #a5b00052
+def _attempt(segment, video, folder, overwrite): # -> what a row says
     start = time.perf_counter()
-    try: done = dict(state='done', frames=segment(video, folder).flows, error='')
+    try: done = dict(state='done', frames=segment(video, folder, overwrite).flows, error='')
     except Exception as e: # one line: whatever it is, the other videos go on
         kind = '' if isinstance(e, InputError) else f'{type(e).__name__}: '
         done = dict(state='failed', error=' '.join(f'{kind}{e}'.split()))
     return done | dict(seconds=round(time.perf_counter() - start, 1))
 
+def _replaces(row, folder, video, check): # is there a result that must go? Not one that was begun by this very run
+    return row.state == 'again' and not ((folder/PROGRESS).exists() and not check(video, made_with(folder)))
+
+@contextmanager
+def _kept(out, path): # out: folder of the archive; path: of its manifest
+    with made_folder(out), locked(out, f'.{path.name}.lock'):
+        try: yield
+        except KeyboardInterrupt as e:
+            e.add_note(f'{out}: finished videos are kept; --resume goes on')
+            raise
+
 def work_off(videos:dict, # name -> path
              out, # folder of the archive, new, empty or of an earlier run
-             segment:Callable, # (video, folder) -> object with `.flows`, their number; goes on with what is in the folder
+             segment:Callable, # (video, folder, overwrite) -> object with `.flows`, their number; else it goes on with what is there
              shard:Shard=Shard(), # which of the videos; all of them
+             overwrite:bool=False, # segment finished videos again?
+             check:Callable=lambda video, settings: '', # -> what is different from an earlier result, in words; '': nothing
              progress:bool=False # show a bar?
             ) -> list: # of `Row`, one for each video of the shard
     ('Segments the videos, each into a folder of its own, and writes the manifest; finished ones are left as they '
-     'are. An `InputError` if `out` holds something else.')
-    out, names = Path(out), shard(list(videos))
+     'are. An `InputError` if `out` holds something else, or results that were made in another way.')
+    out, path = Path(out), Path(out)/shard.manifest
     _check_archive(out)
-    path = out/shard.manifest
-    before = {os.path.abspath(r.video): r for r in read_manifest(path)}
-    rows = [before.get(os.path.abspath(videos[n]), Row(str(videos[n]))) for n in names]
-    write_manifest(path, rows)
-    for name, row in zip(names, tqdm(rows, desc='videos', disable=not progress)):
-        if row.state == 'done' and (out/name/'segments.json').exists(): continue
-        row.state = 'running'
-        write_manifest(path, rows)
-        vars(row).update(_attempt(segment, videos[name], out/name))
-        write_manifest(path, rows)
-    return rows
+    rows = _rows(path, videos, shard(list(videos)))
+    if overwrite:
+        for name, row in rows.items():
+            if _there(out/name): row.state = 'again'
+    _check_results(videos, out, rows, check)
+    with _kept(out, path):
+        write_manifest(path, rows.values())
+        for name, row in tqdm(rows.items(), desc='videos', disable=not progress):
+            if row.state == 'done' and (out/name/'segments.json').exists(): continue
+            again = _replaces(row, out/name, videos[name], check)
+            if not again: row.state = 'running'
+            write_manifest(path, rows.values())
+            vars(row).update(_attempt(segment, videos[name], out/name, again))
+            write_manifest(path, rows.values())
+    return list(rows.values())

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHODS', 'STILL', 'OF_FRAMES', 'WINDOW', 'OVERLAP', 'Method', 'NetworkMethod', 'EMMethod', 'open_method',
            'cut_volume', 'find_masks', 'Plan', 'make_plan', 'follow', 'name_of', 'Clock', 'fingerprint', 'describe',
-           'Opened', 'open_all', 'segment', 'windows', 'check_window', 'Stream', 'stream', 'Saved']
+           'Opened', 'open_all', 'changed', 'segment', 'windows', 'check_window', 'Stream', 'stream', 'Saved']
 
 # %% ../nbs/80_inference.ipynb #5f420eaf
 import hashlib, time
@@ -32,7 +32,7 @@ from .merge import Merge
 from .motion import MotionModel
 from .reader import Reader, Source, open_reader, read_source
 from .refine import REFINEMENTS, Refinement
-from .result import Output, Segmentation
+from .result import Output, Segmentation, difference
 from .scenes import SURPRISE, cut_scenes
 from .segmenter import MotionLoss, Segmenter, versions, weights_path
 from .video import IMAGE_ENDINGS, MOST_PIXELS
@@ -277,6 +277,15 @@ def open_all(source, K, method, weights, flow, motion_model, bad_flow, size, fps
     if not reader.frames: about |= dict.fromkeys(OF_FRAMES)
     return Opened(reader, find, plan, model, about | dict(
         source=_name_source(source), fingerprint=fingerprint(source), size=list(reader.working), fps=float(reader.fps)))
+
+# %% ../nbs/80_inference.ipynb #a5b00042
+def changed(before:dict, # settings of an earlier result
+            options:dict # of `describe`, and more of the kind
+           ) -> str: # such as 'another K: 2, not 4'; empty: none
+    'The first of the options with which the earlier result was not made, in words.'
+    idle = [k for k in OF_FRAMES if before.get(k) is None]
+    told = {k: v for k, v in options.items() if k not in ('versions', *idle)}
+    return difference({k: before.get(k) for k in told}, told)
 
 # %% ../nbs/80_inference.ipynb #3a9d88b4
 def segment(source, # video, folder of frames, flow file or folder, (2,T,H,W) tensor, pixels, or frames (H,W,3) uint8
