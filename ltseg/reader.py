@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .files import InputError, Notes, choose
+from .files import InputError, Notes, check_there, choose, is_folder
 from .flow import (check_flow, flow_files, flow_names, flow_size, is_flow, read_flow, read_volume,
                         resize_flow)
 from .video import (FLOW_ESTIMATORS, MOST_PIXELS, FrameTimes, PictureFrames, check_fps, estimate_flow,
@@ -70,7 +70,7 @@ def _check_options(size, fps): # working size or None, frames a second or None
     if size is not None: check_size(size)
 
 # %% ../nbs/75_reader.ipynb #b14f88e4
-def open_source(source, # path of a video, folder of frames, or flow; or (2,T,H,W) tensor or array, pixels
+def open_source(source, # path of a video, of frames or flow (a folder, a pattern or a file); or (2,T,H,W) tensor or array, pixels
                 flow='dis', # estimates the flow of frames: a name of `FLOW_ESTIMATORS`, or any `FlowEstimator`
                 bad_flow:str='error', # what to do with NaN and Inf in flow: 'error' or 'zero'
                 size=None, # working size (h,w), at least 16×16; None: `working_size` of the input
@@ -81,9 +81,8 @@ def open_source(source, # path of a video, folder of frames, or flow; or (2,T,H,
     _check_options(size, fps)
     if isinstance(source, np.ndarray): source = torch.from_numpy(source)
     if isinstance(source, Tensor): return _tensor_source(source, bad_flow, size, fps)
+    check_there(source, 'a video, a folder of frames, or flow')
     path = Path(source)
-    if not path.exists():
-        raise InputError(path, 'a video, a folder of frames, or flow', 'nothing of that name')
     if is_flow(path): return _flow_source(path, bad_flow, size, fps)
     frames = open_frames(path, fps)
     volume = estimate_flow(frames, flow, size=size or working_size(frames.size), rescale=False,
@@ -100,15 +99,17 @@ def _tensor_source(flow, bad_flow, size, fps):
     return Source(flow, (H, W), [f'{t:05d}' for t in range(flow.shape[1])], fps or 25.)
 
 def _flow_source(path, bad_flow, size, fps):
-    if path.is_dir(): # file by file, each reduced as it is read
+    notes = Notes()
+    flow_files(path, notes)
+    if is_folder(path): # file by file, each reduced as it is read
         full = flow_size(path)
         flow = read_volume(path, bad_flow, size=size or working_size(full), rescale=False)
     else:
         flow = read_volume(path, bad_flow)
         full = tuple(flow.shape[-2:])
         flow = resize_flow(flow, size or working_size(full), rescale=False)
-    return Source(flow, full, flow_names(path) or [f'{t:05d}' for t in range(flow.shape[1])],
-                  fps or 25.)
+    names = flow_names(path) or [f'{t:05d}' for t in range(flow.shape[1])]
+    return Source(flow, full, names, fps or 25., notes=notes)
 
 # %% ../nbs/75_reader.ipynb #6e63bb75
 @dataclass(frozen=True)
@@ -258,7 +259,8 @@ def _volume_reader(source): # a `Source` that is in memory
                   length=source.flow.shape[1], notes=source.notes)
 
 def _flow_reader(path, bad_flow, size, fps): # a folder of flow files
-    files, names, full = flow_files(path), flow_names(path), flow_size(path)
+    notes = Notes()
+    files, names, full = flow_files(path, notes), flow_names(path), flow_size(path)
     size = size or working_size(full)
     check_size(size, path)
 
@@ -268,7 +270,7 @@ def _flow_reader(path, bad_flow, size, fps): # a folder of flow files
             if tuple(flow.shape[-2:]) != full:
                 raise InputError(file, f'{full[1]}×{full[0]} pixels', f'{flow.shape[-1]}×{flow.shape[-2]}')
             yield Step(resize_flow(flow, size, rescale=False))
-    return Reader(steps, full, size, names.__getitem__, fps or 25., frames=False, length=len(files))
+    return Reader(steps, full, size, names.__getitem__, fps or 25., frames=False, length=len(files), notes=notes)
 
 # %% ../nbs/75_reader.ipynb #e2a25c24
 def open_reader(source, # what `open_source` takes; '-' (standard input), a pipe, camera, open file, or iterable of frames
@@ -281,7 +283,7 @@ def open_reader(source, # what `open_source` takes; '-' (standard input), a pipe
     'Opens a source that is then read step by step; an `InputError` says what cannot be used, and why.'
     _check_options(size, fps)
     path = Path(source) if isinstance(source, (str, Path)) else None
-    if path is not None and path.is_dir() and is_flow(path): return _flow_reader(path, bad_flow, size, fps)
+    if path is not None and is_folder(path) and is_flow(path): return _flow_reader(path, bad_flow, size, fps)
     volume = (isinstance(source, Tensor) or path is not None and path.is_file() and is_flow(path)
               or isinstance(source, np.ndarray) and source.dtype != np.uint8)
     if volume:
