@@ -108,7 +108,8 @@ class Holding(NamedTuple):
     files: list  # those of that kind, in natural order
     passed: list # names of what is left out; a folder's with a slash
 
-    def note(self, notes:Notes):
+    def note(self,
+             notes:Notes): # to which the line is added
         'Adds one line on what was taken and what was passed over, if anything was.'
         if self.passed and self.files:
             notes.add(self.path, f'{_some(self.files)} are taken; passed over: {_listed(self.passed)}')
@@ -174,8 +175,9 @@ def _pattern(files, names): # that matches these and no others, or None
 _ONE = dict(pictures='picture', videos='video', flow='flow file')
 
 def _some(files): # in words
-    names = [p.name for p in files]
-    return f'{len(names)} {_ONE[kind_of(files[0])]}{"s"*(len(names) > 1)} ({_listed(names if len(names) < 3 else [names[0], "…", names[-1]])})'
+    names, one = [p.name for p in files], _ONE.get(kind_of(files[0]), 'folder')
+    shown = names if len(names) < 3 else [names[0], '…', names[-1]]
+    return f'{len(names)} {one}{"s"*(len(names) > 1)} ({_listed(shown)})'
 
 def _listed(names, most=5):
     more = f' and {len(names) - most} more' if len(names) > most else ''
