@@ -58,7 +58,9 @@ LITTER = {'thumbs.db', 'desktop.ini', '__macosx', '@eadir', '$recycle.bin', 'los
 def is_pattern(path # a path, which need not exist
               )->bool: # True for `clip/*.jpg`, unless a file has this very name
     'Does `path` stand for the files that match it?'
-    return glob.has_magic(str(path)) and not os.path.lexists(path)
+    return glob.has_magic(str(path)) and not _is_address(path) and not os.path.lexists(path)
+
+def _is_address(path): return re.match(r'\w\w+:/', str(path)) is not None # on the web; `C:/` is none
 
 def is_folder(path # a path, which need not exist
              )->bool: # False for a file
@@ -191,7 +193,7 @@ def check_there(path, # a file, a folder or a pattern
     if str(path) == '': raise InputError('input', expected, 'an empty name (a variable that is not set?)')
     if is_pattern(path): return visible(path)
     if Path(path).exists(): return
-    if re.match(r'\w\w+:/', str(path)):
+    if _is_address(path):
         raise InputError(path, 'this is an address; download the file, and give the name that it then has here')
     raise InputError(path, expected, 'nothing of that name')
 

@@ -9,6 +9,7 @@ __all__ = ['MOST_SPOOLED', 'Source', 'working_size', 'check_size', 'open_source'
 # %% ../nbs/75_reader.ipynb #4aec8fc4
 import math, sys, tempfile
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from operator import length_hint
@@ -192,10 +193,14 @@ def _put_aside(head, file, what): # -> a temporary file with all that comes
     aside.seek(0)
     return aside
 
-def _seekable(file, what): # the file, or what is read in its place
-    if isinstance(file, str) or getattr(file, 'seekable', lambda: False)(): return file
-    head, last = _index_last(file)
-    return _put_aside(head, file, what) if last else _Replay(head, file)
+@contextmanager
+def _readable(file, what): # the file, or what is read in its place
+    if isinstance(file, str) or getattr(file, 'seekable', lambda: False)(): yield file
+    else:
+        head, last = _index_last(file)
+        if not last: yield _Replay(head, file)
+        else:
+            with _put_aside(head, file, what) as aside: yield aside
 
 # %% ../nbs/75_reader.ipynb #3c5b99b4
 _LIVELY = 240 # frames a second; whoever states more is asked for the time stamps of some packets
@@ -207,7 +212,8 @@ def _first(packets, stream): # -> (packets, frames a second)
     return chain(some, packets), _rate(stream, [p.pts for p in some if p is not None and p.size])
 
 def _decoded(file, what, most, seconds, notes): # yields (frames a second, aspect of a pixel), then frames; `seconds` grows with them
-    with _container(_seekable(file, what), what, format='v4l2' if isinstance(file, str) else None) as container: # a camera
+    camera = 'v4l2' if isinstance(file, str) else None
+    with _readable(file, what) as file, _container(file, what, format=camera) as container:
         stream = _picture(container, what)
         packets, fps = _first(_until_broken(container.demux(stream)), stream)
         seen, times = _Decoding(what, notes), FrameTimes(1/fps)
@@ -321,6 +327,7 @@ def open_reader(source, # what `open_source` takes; '-' (standard input), a pipe
     'Opens a source that is then read step by step; an `InputError` says what cannot be used, and why.'
     _check_options(size, fps)
     path = Path(source) if isinstance(source, (str, Path)) else None
+    if path is not None and str(source) != '-': check_there(source, 'a video, a folder of frames, or flow')
     if path is not None and is_folder(path) and is_flow(path): return _flow_reader(path, bad_flow, size, fps)
     volume = (isinstance(source, Tensor) or path is not None and path.is_file() and is_flow(path)
               or isinstance(source, np.ndarray) and source.dtype != np.uint8)

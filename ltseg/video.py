@@ -8,7 +8,7 @@ __all__ = ['VIDEO_ENDINGS', 'MOST_PIXELS', 'IMAGE_ENDINGS', 'FLOW_ESTIMATORS', '
            'open_frames', 'FlowEstimator', 'OpenCVFlow', 'DIS', 'DeepFlow', 'RAFT', 'flow_pairs', 'estimate_flow']
 
 # %% ../nbs/10_video.ipynb #99501800
-import importlib, math, os, threading, warnings
+import importlib, math, os, struct, threading, warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -395,6 +395,9 @@ def _check_image(image, path): # only its header has been read
 def _pages(image): # a JPEG may carry small copies of itself
     return getattr(image, 'n_frames', 1) if image.format in ('TIFF', 'WEBP', 'PNG', 'GIF') else 1
 
+_PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError, # on bytes that
+                  struct.error, Image.DecompressionBombError) # are something else
+
 @contextmanager
 def _picture_file(path): # Pillow's image, of which only the header has been read; all that Pillow raises is an InputError
     try:
@@ -402,7 +405,7 @@ def _picture_file(path): # Pillow's image, of which only the header has been rea
             warnings.simplefilter('ignore') # Pillow's of large pictures, which `MAX_PIXELS` bounds
             with Image.open(path) as image: yield image
     except InputError: raise
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as e:
+    except _PILLOW_ERRORS as e:
         raise InputError(path, 'a complete picture', str(e)) from e
 
 def _rgb_image(image, path, most): # -> ((h, w, 3) uint8, (H, W) in the file, upright)
