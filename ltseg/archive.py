@@ -16,18 +16,23 @@ from pathlib import Path
 from natsort import os_sorted
 from tqdm.auto import tqdm
 
-from .files import InputError, atomic_path, list_files
-from .flow import is_flow
+from .files import KINDS, Holding, InputError, Notes, atomic_path, is_folder, kind_of, list_files, look_into, visible
 from .result import PROGRESS, locked, made_folder, made_with
-from .video import IMAGE_ENDINGS
 
 # %% ../nbs/81_archive.ipynb #d3899e32
-MOVIES = {'.mp4', '.m4v', '.mov', '.mkv', '.avi', '.webm', '.mpg', '.mpeg', '.mts', '.m2ts', '.wmv', '.flv',
-          '.3gp', '.ogv', '.gif'} # endings of video files
+MOVIES = KINDS['videos'] # endings of video files
+_SINGLE = {'.jpg', '.jpeg', '.png', '.bmp'} # of files that hold one picture
 
-def _is_video(path): # a file, a folder of frames or of flow
-    if path.is_file(): return path.suffix.lower() in MOVIES
-    return path.is_dir() and bool(list_files(path, IMAGE_ENDINGS) or is_flow(path))
+def _is_video(path): # a file, a folder of frames or of flow; results of earlier runs are none
+    if not path.is_dir(): return path.suffix.lower() in MOVIES
+    return bool(list_files(path, KINDS['pictures'] | KINDS['flow'])) and not (path/'settings.json').exists()
+
+def _in_folder(path): # -> `Holding` of the videos in a folder, or of a pattern; without files if it is one video itself
+    held = look_into(path)
+    if held.kind in ('pictures', 'flow'): return held._replace(files=[])
+    found = [p for p in visible(path) if _is_video(p)]
+    names = {f'{p.name}/' for p in found}
+    return Holding(held.path, 'videos', found, [name for name in held.passed if name not in names])
 
 def _in_list(path): # a text file
     try: lines = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines()]
@@ -38,22 +43,33 @@ def _in_list(path): # a text file
 
 def is_archive(inputs # paths, as a user gives them
               ) -> bool: # False for one video, and for one path that does not exist
-    'Are these several videos?'
+    'Are these several videos? An `InputError` if it is not clear what a folder means.'
     if len(inputs) != 1: return True
     path = Path(inputs[0])
-    if path.is_file(): return path.suffix.lower() in {'.txt', '.lst'}
-    return path.is_dir() and not _is_video(path) and any(map(_is_video, path.iterdir()))
+    if is_folder(path): return bool(_in_folder(path).files)
+    return path.is_file() and path.suffix.lower() in {'.txt', '.lst'}
 
-def find_videos(inputs # paths of videos, of folders of videos, and of lists (.txt or .lst, UTF-8)
+def find_videos(inputs, # paths of videos, of folders of videos or patterns, and of lists (.txt or .lst, UTF-8)
+                notes=None # `Notes` that tell what was taken from a folder, and what was passed over
                ) -> list: # of paths, each once, in natural order: 9 before 10
     'The videos of an archive; an `InputError` if there are none, or a list cannot be read. That they exist is not checked.'
-    found = []
-    for path in map(Path, inputs):
-        if path.is_file() and is_archive([path]): found += _in_list(path)
-        elif is_archive([path]): found += [p for p in path.iterdir() if _is_video(p)]
-        else: found.append(path)
+    found, paths = [], list(map(Path, inputs))
+    _check_no_frames(paths)
+    for path in paths:
+        if not is_archive([path]): found.append(path)
+        elif path.is_file(): found += _in_list(path)
+        else:
+            held = _in_folder(path)
+            held.note(Notes() if notes is None else notes)
+            found += held.files
     if not found: raise InputError(', '.join(map(str, inputs)), 'paths of videos', 'none')
     return os_sorted(set(found))
+
+def _check_no_frames(paths): # the shell has put their names in the place of a pattern
+    if len(paths) > 1 and all(p.suffix.lower() in _SINGLE and kind_of(p) == 'pictures' for p in paths):
+        pattern = paths[0].parent/f'*{paths[0].suffix}'
+        raise InputError(paths[0], f'this and {len(paths) - 1} more are pictures, and each would be a video of its own; for frames of '
+                         f"one video name their folder, or put the pattern in quotes: '{pattern}'")
 
 # %% ../nbs/81_archive.ipynb #3e065bf0
 def name_videos(videos # paths, all different

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['VIDEO_ENDINGS', 'MOST_PIXELS', 'IMAGE_ENDINGS', 'FLOW_ESTIMATORS', 'check_fps', 'write_video', 'reduced_size',
-           'reduce_frame', 'FrameTimes', 'VideoFrames', 'read_image', 'PictureFrames', 'folder_frames', 'open_frames',
-           'FlowEstimator', 'OpenCVFlow', 'DIS', 'DeepFlow', 'RAFT', 'flow_pairs', 'estimate_flow']
+           'reduce_frame', 'FrameTimes', 'VideoFrames', 'read_image', 'PictureFrames', 'folder_frames', 'StackFrames',
+           'open_frames', 'FlowEstimator', 'OpenCVFlow', 'DIS', 'DeepFlow', 'RAFT', 'flow_pairs', 'estimate_flow']
 
 # %% ../nbs/10_video.ipynb #99501800
-import importlib, math, os, threading, warnings
+import importlib, math, os, struct, threading, warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from .files import InputError, Notes, atomic_path, choose, list_files
+from .files import KINDS, InputError, Notes, atomic_path, check_there, choose, is_folder, kind_of, look_into
 from .flow import MAX_PIXELS, check_flow, resize_flow
 
 # %% ../nbs/10_video.ipynb #27dfc560
@@ -380,7 +380,7 @@ class VideoFrames:
         return f'{self.path.name}: {self.packets} frames, {_size(self.size)}, {self.fps:.4g} fps'
 
 # %% ../nbs/10_video.ipynb #afd9f2cd
-IMAGE_ENDINGS = {'.jpg', '.jpeg', '.png', '.webp', '.bmp'} # of the frames in a folder, in any case
+IMAGE_ENDINGS = KINDS['pictures'] # of the frames in a folder, in any case
 _DEEP_MODES = ('I', 'F', 'I;16', 'I;16B', 'I;16L') # more than 8 bits, which Pillow would clip
 _SIDEWAYS = (5, 6, 7, 8) # the EXIF orientations that swap height and width
 
@@ -389,23 +389,37 @@ def _check_image(image, path): # only its header has been read
     deep = any(';16' in str(tile.args) for tile in image.tile) # RGB of 16 bits has the mode RGB
     if deep or image.mode in _DEEP_MODES:
         mode = f'{image.mode} of 16 bits' if deep else image.mode
-        raise InputError(path, 'a picture of 8 bits a channel', f'mode {mode}')
+        raise InputError(path, 'a picture of 8 bits a channel (nothing in such a file says which value is white: convert it before)',
+                         f'mode {mode}')
 
-def _read_image(path, most): # -> ((h, w, 3) uint8, (H, W) in the file, upright)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore') # Pillow's of large pictures, which `MAX_PIXELS` bounds
-        with Image.open(path) as image:
-            _check_image(image, path)
-            full = image.size[::-1]
-            sideways = image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
-            if sideways: full = full[::-1]
-            size = reduced_size(full, most)
-            if size != full: # JPEGs are halved, perhaps more than once, while they are decoded
-                image.draft(None, size if sideways else size[::-1])
-            ImageOps.exif_transpose(image, in_place=True)
-            rgb = image if image.mode == 'RGB' else image.convert('RGB') # which copies
-            if rgb.size != size[::-1]: rgb = rgb.resize(size[::-1], Image.Resampling.BOX)
-            return np.array(rgb), full
+def _pages(image): # a JPEG may carry small copies of itself
+    return getattr(image, 'n_frames', 1) if image.format in ('TIFF', 'WEBP', 'PNG', 'GIF') else 1
+
+_PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError, # on bytes that
+                  struct.error, Image.DecompressionBombError) # are something else
+
+@contextmanager
+def _picture_file(path): # Pillow's image, of which only the header has been read; all that Pillow raises is an InputError
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore') # Pillow's of large pictures, which `MAX_PIXELS` bounds
+            with Image.open(path) as image: yield image
+    except InputError: raise
+    except _PILLOW_ERRORS as e:
+        raise InputError(path, 'a complete picture', str(e)) from e
+
+def _rgb_image(image, path, most): # -> ((h, w, 3) uint8, (H, W) in the file, upright)
+    _check_image(image, path)
+    full = image.size[::-1]
+    sideways = image.format != 'TIFF' and image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS # Pillow turns TIFF itself
+    if sideways: full = full[::-1]
+    size = reduced_size(full, most)
+    if size != full: # JPEGs are halved, perhaps more than once, while they are decoded
+        image.draft(None, size if sideways else size[::-1])
+    rgb = ImageOps.exif_transpose(image) # a copy: another page may follow
+    if rgb.mode != 'RGB': rgb = rgb.convert('RGB')
+    if rgb.size != size[::-1]: rgb = rgb.resize(size[::-1], Image.Resampling.BOX)
+    return np.array(rgb), full
 
 # %% ../nbs/10_video.ipynb #b5604353
 def read_image(path, # of a picture that Pillow reads
@@ -415,10 +429,11 @@ def read_image(path, # of a picture that Pillow reads
     return _read_checked(path, most)[0]
 
 def _read_checked(path, most):
-    try: return _read_image(path, most)
-    except InputError: raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e: # Pillow's
-        raise InputError(path, 'a complete picture', str(e)) from e
+    with _picture_file(path) as image:
+        if _pages(image) > 1:
+            raise InputError(path, f'it holds {_pages(image)} pictures, which are a video of their own: give the file by itself, or '
+                             'write each into a file of its own')
+        return _rgb_image(image, path, most)
 
 # %% ../nbs/10_video.ipynb #ab1fae21
 class PictureFrames:
@@ -459,30 +474,74 @@ class PictureFrames:
     def __repr__(self): return f'{self.path.name}: {len(self)} frames, {_size(self.size)}'
 
 # %% ../nbs/10_video.ipynb #a9eea807
-def folder_frames(path, # of a folder of pictures
+def folder_frames(path, # of a folder of pictures, or a pattern for them
                   fps:float=25, # frames per second, which pictures do not state
                   most=None # largest area in pixels, see `reduced_size`; None: no limit
                  )->PictureFrames: # a source of (h, w, 3) uint8 frames
-    'The pictures of a folder, in natural order; an `InputError` if there are none, or if names repeat.'
-    files = list_files(path, IMAGE_ENDINGS)
-    if not files: raise InputError(path, f'frames ({", ".join(sorted(IMAGE_ENDINGS))})', 'none')
+    'The pictures of a folder, in natural order; an `InputError` if there are none, if names repeat, or if it is not clear which are meant.'
+    notes = Notes()
+    files = look_into(path).of('pictures', f'frames ({", ".join(sorted(IMAGE_ENDINGS))})', notes)
     if len({f.stem for f in files}) < len(files):
         raise InputError(path, 'one frame of each name', 'names that differ in the ending only')
-    return PictureFrames(files, fps, most)
+    return PictureFrames(files, fps, most, notes)
+
+# %% ../nbs/10_video.ipynb #ff26bcf7
+class StackFrames:
+    '''The frames of one file that holds several pictures, (h, w, 3) uint8, read as they are asked for, any number of times.
+
+    `.size` (h, w) of the frames, `.full` (H, W) of the file, `.fps`, `.notes`, and `len()`; pixels are square: `.aspect` 1.
+    An `InputError` if the file cannot be read, holds a single picture, or pictures of several sizes.'''
+
+    def __init__(self,
+                 path, # a TIFF, or an animation that Pillow reads
+                 fps=None, # frames per second; None: as the first picture says, else 25
+                 most=None): # largest area in pixels, see `reduced_size`; None: no limit
+        self.path, self.most, self.notes, self.aspect = Path(path), most, Notes(), 1.
+        with _picture_file(path) as image:
+            self.pages = _pages(image)
+            if self.pages < 2:
+                raise InputError(path, 'a single picture shows no motion: 2 frames or more are needed, in a folder or a video')
+            first, self.full = _rgb_image(image, path, most)
+            self.even, self.seconds = fps is not None, []
+            self.fps = fps or 1000 / (image.info.get('duration') or 40) # milliseconds
+        self.size = first.shape[:2]
+
+    def __iter__(self):
+        start = 0.
+        with _picture_file(self.path) as image:
+            for t in range(self.pages):
+                image.seek(t)
+                rgb, full = _rgb_image(image, f'{self.path}, picture {t}', self.most)
+                if full != self.full: raise InputError(f'{self.path}, picture {t}', _size(self.full), _size(full))
+                if t == len(self.seconds): self.seconds.append(start)
+                start += (image.info.get('duration') or 1000 / self.fps) / 1000
+                yield rgb
+
+    def __len__(self): return self.pages
+    def name(self,
+             t:int # number of the frame, from 0
+            )->str: # five digits or more
+        'The name of a frame: its number.'
+        return f'{t:05d}'
+    def time(self,
+             t:int # number of a frame, from 0, that has been read
+            )->float: # seconds from the first frame
+        'When a frame is shown: by the file, or by the frame rate if that was given.'
+        return t / self.fps if self.even else self.seconds[t]
+    def __repr__(self): return f'{self.path.name}: {len(self)} frames, {_size(self.size)}, {self.fps:.4g} fps'
 
 # %% ../nbs/10_video.ipynb #6c8cea7b
-def open_frames(path, # a video file, or a folder of pictures
+def open_frames(path, # a video file, a folder of pictures, a pattern for them, or a file of several
                 fps=None, # frames per second, to correct the file or set it for a folder; None: the file's, or 25
                 most=None # largest area in pixels, see `reduced_size`; None: no limit
-               ): # `VideoFrames` or `PictureFrames`
+               ): # `VideoFrames`, `PictureFrames` or `StackFrames`
     '''A source of (h, w, 3) uint8 frames that can be read repeatedly, with `.size`, `.full`, `.fps`, `.aspect`, `.notes`, `.name(t)`
     and `.time(t)`.
 
     An `InputError` if there is nothing at `path`, or if it is neither a video nor a folder of frames.'''
-    path = Path(path)
-    if not path.exists():
-        raise InputError(path, 'a video file or a folder of frames', 'nothing of that name')
-    return folder_frames(path, fps or 25., most) if path.is_dir() else VideoFrames(path, most, fps)
+    check_there(path, 'a video file or a folder of frames')
+    if is_folder(path): return folder_frames(path, fps or 25., most)
+    return StackFrames(path, fps, most) if kind_of(path) == 'pictures' else VideoFrames(path, most, fps)
 
 # %% ../nbs/10_video.ipynb #74f0ae56
 class FlowEstimator(Protocol):

@@ -116,7 +116,7 @@ def _(d):
     write_flow(d/'a.npy', FLOW)
     read_flow(changed(d/'a.npy', lambda b: b.replace(b", 'shape'", b",b'shape'")))
 
-@row('Flow', 'an `.npy` of integers', 'floating-point', 'scale it first')
+@row('Flow', 'an `.npy` of integers', 'whole numbers (int16)', 'floating-point')
 def _(d):
     np.save(d/'a.npy', np.zeros((2, 8, 8), np.int16))
     read_flow(d/'a.npy')

@@ -31,7 +31,7 @@ def _(d):
     changed(d/'f'/'3.jpg', lambda b: b[:-60])
     still(open_frames(d/'f'))
 
-@row('Frames', 'two frames of one name (`1.jpg`, `1.png`)', 'ending')
+@row('Frames', 'two frames of one name (`1.jpg`, `1.png`)', '4 pictures (0.jpg', '4 pictures (0.png', '*.png')
 def _(d):
     put_pictures(d/'f', clip(), '.jpg')
     put_pictures(d/'f', clip(), '.png')
