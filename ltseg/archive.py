@@ -62,7 +62,7 @@ def find_videos(inputs, # paths of videos, of folders of videos or patterns, and
             held = _in_folder(path)
             held.note(Notes() if notes is None else notes)
             found += held.files
-    if not found: raise InputError(', '.join(map(str, inputs)), 'paths of videos', 'none')
+    if not found: raise InputError(', '.join(map(str, inputs)), 'there is no video in it')
     return os_sorted(set(found))
 
 def _check_no_frames(paths): # the shell has put their names in the place of a pattern
@@ -92,14 +92,14 @@ class Shard:
     n: int = 1 # parts in all
 
     def __post_init__(self):
-        if not 1 <= self.i <= self.n: raise InputError('shard', 'i/n with i from 1 to n', f'{self.i}/{self.n}')
+        if not 1 <= self.i <= self.n: raise InputError('shard', f'there is no part {self.i} of {self.n}; i of i/n is from 1 to n')
 
     @classmethod
     def of(cls, text:str # 'i/n', such as '1/4'
           ): # -> `Shard`
         'The shard as a user writes it; an `InputError` for anything else.'
         i, _, n = text.partition('/')
-        if not (i.isdecimal() and n.isdecimal()): raise InputError('shard', 'i/n such as 1/4', repr(text))
+        if not (i.isdecimal() and n.isdecimal()): raise InputError('shard', f'{text!r} is no share of the videos; 1/4 is the first of four')
         return cls(int(i), int(n))
 
     @classmethod

@@ -105,7 +105,7 @@ def open_method(method:str, # of METHODS: 'network' or 'em'
 
 def _check_segments(method, K): # an `InputError` if it cannot find so many
     if not 1 <= K <= method.max_segments:
-        raise InputError('K', f'1 to {method.max_segments} segments', str(K))
+        raise InputError('K', f'this method finds 1 to {method.max_segments} segments, not {K}')
 
 # %% ../nbs/80_inference.ipynb #900b7051
 # Pixels of the working size: a volume whose fastest pixel is slower has no motion to segment
@@ -170,8 +170,7 @@ def make_plan(method:Method, # that will follow the plan
         K = min(merge.most, method.max_segments)
     _check_segments(method, K)
     if adapt and not hasattr(method, 'adapted'):
-        raise InputError('adapt', 'a method that can be trained, such as network',
-                         type(method).__name__)
+        raise InputError('adapt', f'{type(method).__name__} has nothing that could be trained; the network has')
     if isinstance(refine, str): refine = choose(REFINEMENTS, refine, 'refinement')
     loss = MotionLoss() if model is None else MotionLoss(model.name)
     return Plan(K, Adaptation(adapt, loss=loss) if adapt else None, merge, refine)
@@ -179,7 +178,7 @@ def make_plan(method:Method, # that will follow the plan
 # %% ../nbs/80_inference.ipynb #41cac86d
 def _check_frames(plan, frames): # are there any? An `InputError` if the plan needs them
     if plan.refine is not None and plan.refine.needs_frames and not frames:
-        raise InputError('refine', "a source with frames ('flow' needs none)", 'flow alone')
+        raise InputError('refine', "needs a source with frames, and this one is flow alone; 'flow' does without")
 
 def follow(plan:Plan, # see `make_plan`
            method:Method, # the one that the plan was made for
@@ -335,9 +334,9 @@ def windows(steps:Iterable, # of `Step`: a flow, with a flag `cut` if the scene 
 def check_window(n:int, # flows of a window
                  overlap:int): # of them are shared: from 1 to n//2
     'An `InputError` if windows of this kind are impossible.'
+    if n < 2: raise InputError('window', f'{n} flows cannot overlap with the next; 2 or more can')
     if not 1 <= overlap <= n//2:
-        raise InputError('window', 'an overlap of at least 1 flow and at most half of the window',
-                         f'{overlap} of {n}')
+        raise InputError('overlap', f'{overlap} flows do not fit a window of {n}; 1 to {n//2} do')
 
 # %% ../nbs/80_inference.ipynb #68e1aa94
 @dataclass

@@ -91,7 +91,7 @@ def _(d):
     (d/'OUT'/'photo.jpg').touch()
     archive(d)
 
-@row('Archives', 'a list that names nothing', 'paths of videos')
+@row('Archives', 'a list that names nothing', 'no video')
 def _(d):
     (d/'list.txt').write_text('# nothing\n')
     ltseg('segment', d/'list.txt', '-o', d/'OUT', *QUICK)
