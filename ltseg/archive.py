@@ -9,23 +9,30 @@ __all__ = ['MOVIES', 'is_archive', 'find_videos', 'name_videos', 'Shard', 'Row',
 import csv, os, time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from natsort import os_sorted
 from tqdm.auto import tqdm
 
-from .files import InputError, atomic_path, list_files
-from .flow import is_flow
-from .video import IMAGE_ENDINGS
+from .files import KINDS, Holding, InputError, Notes, atomic_path, is_folder, kind_of, list_files, look_into, visible
+from .result import PROGRESS, locked, made_folder, made_with
 
 # %% ../nbs/81_archive.ipynb #d3899e32
-MOVIES = {'.mp4', '.m4v', '.mov', '.mkv', '.avi', '.webm', '.mpg', '.mpeg', '.mts', '.m2ts', '.wmv', '.flv',
-          '.3gp', '.ogv', '.gif'} # endings of video files
+MOVIES = KINDS['videos'] # endings of video files
+_SINGLE = {'.jpg', '.jpeg', '.png', '.bmp'} # of files that hold one picture
 
-def _is_video(path): # a file, a folder of frames or of flow
-    if path.is_file(): return path.suffix.lower() in MOVIES
-    return path.is_dir() and bool(list_files(path, IMAGE_ENDINGS) or is_flow(path))
+def _is_video(path): # a file, a folder of frames or of flow; results of earlier runs are none
+    if not path.is_dir(): return path.suffix.lower() in MOVIES
+    return bool(list_files(path, KINDS['pictures'] | KINDS['flow'])) and not (path/'settings.json').exists()
+
+def _in_folder(path): # -> `Holding` of the videos in a folder, or of a pattern; without files if it is one video itself
+    held = look_into(path)
+    if held.kind in ('pictures', 'flow'): return held._replace(files=[])
+    found = [p for p in visible(path) if _is_video(p)]
+    names = {f'{p.name}/' for p in found}
+    return Holding(held.path, 'videos', found, [name for name in held.passed if name not in names])
 
 def _in_list(path): # a text file
     try: lines = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines()]
@@ -36,22 +43,33 @@ def _in_list(path): # a text file
 
 def is_archive(inputs # paths, as a user gives them
               ) -> bool: # False for one video, and for one path that does not exist
-    'Are these several videos?'
+    'Are these several videos? An `InputError` if it is not clear what a folder means.'
     if len(inputs) != 1: return True
     path = Path(inputs[0])
-    if path.is_file(): return path.suffix.lower() in {'.txt', '.lst'}
-    return path.is_dir() and not _is_video(path) and any(map(_is_video, path.iterdir()))
+    if is_folder(path): return bool(_in_folder(path).files)
+    return path.is_file() and path.suffix.lower() in {'.txt', '.lst'}
 
-def find_videos(inputs # paths of videos, of folders of videos, and of lists (.txt or .lst, UTF-8)
+def find_videos(inputs, # paths of videos, of folders of videos or patterns, and of lists (.txt or .lst, UTF-8)
+                notes=None # `Notes` that tell what was taken from a folder, and what was passed over
                ) -> list: # of paths, each once, in natural order: 9 before 10
     'The videos of an archive; an `InputError` if there are none, or a list cannot be read. That they exist is not checked.'
-    found = []
-    for path in map(Path, inputs):
-        if path.is_file() and is_archive([path]): found += _in_list(path)
-        elif is_archive([path]): found += [p for p in path.iterdir() if _is_video(p)]
-        else: found.append(path)
-    if not found: raise InputError(', '.join(map(str, inputs)), 'paths of videos', 'none')
+    found, paths = [], list(map(Path, inputs))
+    _check_no_frames(paths)
+    for path in paths:
+        if not is_archive([path]): found.append(path)
+        elif path.is_file(): found += _in_list(path)
+        else:
+            held = _in_folder(path)
+            held.note(Notes() if notes is None else notes)
+            found += held.files
+    if not found: raise InputError(', '.join(map(str, inputs)), 'there is no video in it')
     return os_sorted(set(found))
+
+def _check_no_frames(paths): # the shell has put their names in the place of a pattern
+    if len(paths) > 1 and all(p.suffix.lower() in _SINGLE and kind_of(p) == 'pictures' for p in paths):
+        pattern = paths[0].parent/f'*{paths[0].suffix}'
+        raise InputError(paths[0], f'this and {len(paths) - 1} more are pictures, and each would be a video of its own; for frames of '
+                         f"one video name their folder, or put the pattern in quotes: '{pattern}'")
 
 # %% ../nbs/81_archive.ipynb #3e065bf0
 def name_videos(videos # paths, all different
@@ -74,14 +92,14 @@ class Shard:
     n: int = 1 # parts in all
 
     def __post_init__(self):
-        if not 1 <= self.i <= self.n: raise InputError('shard', 'i/n with i from 1 to n', f'{self.i}/{self.n}')
+        if not 1 <= self.i <= self.n: raise InputError('shard', f'there is no part {self.i} of {self.n}; i of i/n is from 1 to n')
 
     @classmethod
     def of(cls, text:str # 'i/n', such as '1/4'
           ): # -> `Shard`
         'The shard as a user writes it; an `InputError` for anything else.'
         i, _, n = text.partition('/')
-        if not (i.isdecimal() and n.isdecimal()): raise InputError('shard', 'i/n such as 1/4', repr(text))
+        if not (i.isdecimal() and n.isdecimal()): raise InputError('shard', f'{text!r} is no share of the videos; 1/4 is the first of four')
         return cls(int(i), int(n))
 
     @classmethod
@@ -108,63 +126,99 @@ class Shard:
 class Row:
     'What became of a video.'
     video: str # its path
-    state: str = 'waiting' # later 'running', then 'done' or 'failed'
+    state: str = 'waiting' # or 'again', if a result is to be replaced; later 'running', then 'done' or 'failed'
     frames: int = 0 # that have labels: all but the last
     seconds: float = 0. # that the last attempt took
     error: str = '' # of the last attempt, in one line
+
+def _open(path, mode): return open(path, mode, newline='', encoding='utf8', errors='surrogateescape')
 
 def write_manifest(path, # CSV file to write
                    rows # of `Row`
                   ):
     'Writes a manifest, whole or not at all.'
-    with atomic_path(path) as tmp, open(tmp, 'w', newline='', encoding='utf8') as f:
+    with atomic_path(path) as tmp, _open(tmp, 'w') as f:
         out = csv.DictWriter(f, [field.name for field in fields(Row)])
         out.writeheader()
         out.writerows(map(asdict, rows))
 
 def read_manifest(path # CSV file of `write_manifest`
                  ) -> list: # of `Row`; empty if there is no file
-    'Reads a manifest.'
+    'Reads a manifest; an `InputError` if it is none.'
     if not Path(path).exists(): return []
-    with open(path, newline='', encoding='utf8') as f:
-        return [Row(r['video'], r['state'], int(r['frames']), float(r['seconds']), r['error'])
-                for r in csv.DictReader(f)]
+    try:
+        with _open(path, 'r') as f:
+            return [Row(r['video'], r['state'], int(r['frames']), float(r['seconds']), r['error'])
+                    for r in csv.DictReader(f)]
+    except (KeyError, TypeError, ValueError, csv.Error) as e:
+        raise InputError(path, 'is no manifest of ltseg, or a damaged one; remove it, and finished videos will still '
+                         'be skipped') from e
 
 # %% ../nbs/81_archive.ipynb #aac5cc7a
 def _check_archive(out): # `InputError` if an archive must not be written in this folder
     out = Path(out)
     if not out.exists(): return
-    if not out.is_dir(): raise InputError(out, 'a folder or a free name', 'a file')
+    if not out.is_dir(): raise InputError(out, 'is a file; an archive needs a folder')
     there = [p for p in out.iterdir() if not p.name.startswith('.')]
     if there and not any(out.glob('manifest*.csv')):
-        raise InputError(out, 'a new or empty folder, or an earlier archive', 'a folder of something else')
+        raise InputError(out, 'holds something else; an archive needs a new or empty folder, or an earlier archive')
 
-def _attempt(segment, video, folder): # -> what a row says
+def _there(folder): return any((folder/name).exists() for name in ('segments.json', PROGRESS))
+
+def _check_results(videos, out, rows, check): # none is older than the options or the videos
+    for name, row in rows.items():
+        made = None if row.state == 'again' else made_with(out/name)
+        if made is not None and (told := check(videos[name], made)):
+            raise InputError(out/name, f'was made with {told}; --overwrite makes all videos again, another -o keeps these')
+
+def _rows(path, videos, names): # name -> `Row`
+    before = {os.path.abspath(r.video): r for r in read_manifest(path)}
+    return {n: before.get(os.path.abspath(videos[n]), Row(str(videos[n]))) for n in names}
+
+# %% ../nbs/81_archive.ipynb #a5b00052
+def _attempt(segment, video, folder, overwrite): # -> what a row says
     start = time.perf_counter()
-    try: done = dict(state='done', frames=segment(video, folder).flows, error='')
+    try: done = dict(state='done', frames=segment(video, folder, overwrite).flows, error='')
     except Exception as e: # one line: whatever it is, the other videos go on
         kind = '' if isinstance(e, InputError) else f'{type(e).__name__}: '
         done = dict(state='failed', error=' '.join(f'{kind}{e}'.split()))
     return done | dict(seconds=round(time.perf_counter() - start, 1))
 
+def _replaces(row, folder, video, check): # is there a result that must go? Not one that was begun by this very run
+    return row.state == 'again' and not ((folder/PROGRESS).exists() and not check(video, made_with(folder)))
+
+@contextmanager
+def _kept(out, path): # out: folder of the archive; path: of its manifest
+    with made_folder(out), locked(out, f'.{path.name}.lock'):
+        try: yield
+        except KeyboardInterrupt as e:
+            e.add_note(f'{out}: finished videos are kept; --resume goes on')
+            raise
+
 def work_off(videos:dict, # name -> path
              out, # folder of the archive, new, empty or of an earlier run
-             segment:Callable, # (video, folder) -> object with `.flows`, their number; goes on with what is in the folder
+             segment:Callable, # (video, folder, overwrite) -> object with `.flows`, their number; else it goes on with what is there
              shard:Shard=Shard(), # which of the videos; all of them
+             overwrite:bool=False, # segment finished videos again?
+             check:Callable=lambda video, settings: '', # -> what is different from an earlier result, in words; '': nothing
              progress:bool=False # show a bar?
             ) -> list: # of `Row`, one for each video of the shard
     ('Segments the videos, each into a folder of its own, and writes the manifest; finished ones are left as they '
-     'are. An `InputError` if `out` holds something else.')
-    out, names = Path(out), shard(list(videos))
+     'are. An `InputError` if `out` holds something else, or results that were made in another way.')
+    out, path = Path(out), Path(out)/shard.manifest
     _check_archive(out)
-    path = out/shard.manifest
-    before = {os.path.abspath(r.video): r for r in read_manifest(path)}
-    rows = [before.get(os.path.abspath(videos[n]), Row(str(videos[n]))) for n in names]
-    write_manifest(path, rows)
-    for name, row in zip(names, tqdm(rows, desc='videos', disable=not progress)):
-        if row.state == 'done' and (out/name/'segments.json').exists(): continue
-        row.state = 'running'
-        write_manifest(path, rows)
-        vars(row).update(_attempt(segment, videos[name], out/name))
-        write_manifest(path, rows)
-    return rows
+    rows = _rows(path, videos, shard(list(videos)))
+    if overwrite:
+        for name, row in rows.items():
+            if _there(out/name): row.state = 'again'
+    _check_results(videos, out, rows, check)
+    with _kept(out, path):
+        write_manifest(path, rows.values())
+        for name, row in tqdm(rows.items(), desc='videos', disable=not progress):
+            if row.state == 'done' and (out/name/'segments.json').exists(): continue
+            again = _replaces(row, out/name, videos[name], check)
+            if not again: row.state = 'running'
+            write_manifest(path, rows.values())
+            vars(row).update(_attempt(segment, videos[name], out/name, again))
+            write_manifest(path, rows.values())
+    return list(rows.values())

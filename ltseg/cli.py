@@ -545,6 +545,9 @@ def _estimator(args): # a name, or the one estimator that takes weights
     return RAFT(args.flow_weights)
 
 def _segment_arguments(args):
+    for name in ('weights', 'device'): # which EM has not
+        if args.method == 'em' and getattr(args, name) != args.parser.get_default(name):
+            raise InputError(f'--{name}', 'has no effect with --method em, which is no network')
     return dict(K=args.K, method=args.method, weights=args.weights, flow=_estimator(args),
                 motion_model=args.motion_model, size=args.size, device=args.device,
                 adapt=args.adapt, refine=args.refine)
@@ -569,21 +572,30 @@ def _segment(args):
     return _summary(done.segments, done.flows, done.seconds, done.out)
 
 # %% ../nbs/90_cli.ipynb #0526a45d
-def _opened_once(args): # the method; what is wrong with the options is said before the first video
-    from ltseg.inference import check_window, make_plan, open_method
+def _opened_once(args): # the method, and what settings say of the options; what is wrong with them is said before the first video
+    from ltseg.inference import check_window, describe, make_plan, open_method
     from ltseg.motion import MotionModel
     model = MotionModel(args.motion_model)
     method = open_method(args.method, args.weights, model, args.device)
     make_plan(method, args.K, args.adapt, args.refine, model)
     check_window(args.window, args.overlap)
-    return method
+    told = describe(method, args.K, _estimator(args), args.motion_model, args.bad_flow, args.adapt, args.refine, args.most)
+    told |= dict(window=args.window, overlap=args.overlap)
+    if args.fps is not None: told['fps'] = args.fps
+    if args.size is not None: told['size'] = list(args.size)
+    return method, told
 
 def _segment_all(args): # -> summary, exit status
     from ltseg.archive import Shard, find_videos, name_videos, work_off
+    from ltseg.inference import changed, fingerprint
+    if args.overwrite and args.resume: raise InputError('--resume', 'goes on with results, --overwrite begins anew: give one of them')
     shard = Shard.of_environment(os.environ) if args.shard is None else Shard.of(args.shard)
-    method = _opened_once(args)
-    segment = lambda video, out: _streamed(args, video, method).save(out, args.overwrite, not args.overwrite)
-    rows = work_off(name_videos(find_videos(args.inputs)), args.out, segment, shard,
+    method, options = _opened_once(args)
+    segment = lambda video, out, again: _streamed(args, video, method).save(out, again, not again)
+    def check(video, made):
+        now = fingerprint(video) # None: it is gone, but its result is here
+        return changed(made, options if now is None else options | dict(fingerprint=now))
+    rows = work_off(name_videos(find_videos(args.inputs)), args.out, segment, shard, args.overwrite, check,
                     progress=sys.stderr.isatty())
     failed = [r for r in rows if r.state == 'failed']
     told = [r.error if r.error.startswith(str(r.video)) else f'{r.video}: {r.error}' for r in failed]
@@ -592,8 +604,9 @@ def _segment_all(args): # -> summary, exit status
 
 # %% ../nbs/90_cli.ipynb #99287b73
 def _demo(args):
-    check_folder(args.out, 'segments.json', overwrite=True)
     import tempfile
+    from ltseg.result import check_output
+    check_output(args.out, overwrite=True)
     from ltseg.evaluation import davis_j, match_segments
     from ltseg.inference import segment
     from ltseg.selection import select

@@ -5,19 +5,20 @@
 # %% auto #0
 __all__ = ['UNKNOWN', 'BAD_FLOW', 'MAX_PIXELS', 'MAX_UNPACKED', 'FLOW_FORMATS', 'check_flow', 'parse_flo', 'read_flo',
            'write_flo', 'parse_kitti', 'read_kitti', 'write_kitti', 'parse_npy', 'parse_npz', 'read_npy', 'write_npy',
-           'read_flow', 'write_flow', 'resampling', 'resize_flow', 'flow_files', 'flow_names', 'is_flow', 'read_flows',
-           'read_volume', 'flow_size', 'write_volume', 'flow_scale', 'flow_to_rgb']
+           'parse_pfm', 'read_pfm', 'write_pfm', 'read_flow', 'write_flow', 'resampling', 'resize_flow', 'flow_files',
+           'flow_names', 'is_flow', 'read_flows', 'read_volume', 'flow_size', 'write_volume', 'flow_scale',
+           'flow_to_rgb']
 
 # %% ../nbs/05_flow.ipynb #bc5cfb10
-import math, os, struct, zipfile, zlib
+import math, os, re, struct, zipfile, zlib
 from pathlib import Path
 
-import cv2, flowiz
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from .files import InputError, atomic_folder, atomic_path, choose, list_files
+from .files import InputError, atomic_folder, atomic_path, check_there, choose, is_folder, kind_of, look_into
 
 # %% ../nbs/05_flow.ipynb #118c5ee5
 UNKNOWN = 1e9 # in Middlebury's .flo a component of this size or more means that the flow is unknown
@@ -25,8 +26,8 @@ UNKNOWN = 1e9 # in Middlebury's .flo a component of this size or more means that
 def _bad_error(flow, good, what):
     first = tuple((~good).nonzero()[0].tolist())
     axes = ('frame, ' if good.ndim == 3 else '') + 'row, column'
-    raise InputError(what, 'a finite flow at every pixel (or bad_flow=zero, --bad-flow zero)',
-                     f'{int((~good).sum()):,} pixels without one, the first at ({axes}) = {first}')
+    raise InputError(what, f'{int((~good).sum()):,} pixels have no finite flow, the first at ({axes}) = {first}; '
+                     "where there is an option for bad flow, 'zero' takes them for pixels at rest")
 
 def _bad_zero(flow, good, what): return torch.where(good, flow, torch.zeros_like(flow))
 
@@ -214,21 +215,30 @@ def _read_array(f, size, what):
     if version not in ((1, 0), (2, 0)): # 3.0 is for structured types with names outside Latin-1
         raise InputError(what, 'an array in NumPy format 1.0 or 2.0', f'{version[0]}.{version[1]}')
     shape, dtype = _array_header(f, version, what)
-    if dtype.kind != 'f':
-        hint = ' (scale it first)' if dtype.kind in 'iu' else ''
-        raise InputError(what, 'an array of floating-point numbers, in pixels', dtype.name + hint)
+    _check_type(shape, dtype, what)
     need, have = math.prod(shape) * dtype.itemsize, size - f.tell()
     if need != have:
         raise InputError(what, f'{need:,} bytes for an array of shape {shape}', f'{have:,} bytes')
     f.seek(0)
     return np.lib.format.read_array(f, allow_pickle=False)
 
+def _check_type(shape, dtype, what):
+    if dtype.kind == 'f': return
+    if dtype == np.uint8 and len(shape) == 4 and shape[-1] in (1, 3, 4):
+        raise InputError(what, f'it holds {shape[0]} pictures of {shape[2]}×{shape[1]} pixels, not flow; write them into a folder '
+                         'as PNG files, or into a video, to have the flow estimated')
+    if dtype.kind in 'iu':
+        raise InputError(what, f'it holds whole numbers ({dtype.name}), but flow is in pixels: divide it by the factor that it '
+                         'was stored with, and save floating-point numbers')
+    raise InputError(what, 'an array of floating-point numbers, in pixels', dtype.name)
+
 def _channels_first(array, what):
+    if array.ndim == 5 and array.shape[0] == 1: array = array[0] # the batch of a network
     axes = {3: (0, 2), 4: (0, 1, 3)}.get(array.ndim, ())
     axis = next((a for a in axes if array.shape[a] == 2), None)
     if axis is None:
         raise InputError(what, 'a flow of shape (2, H, W) or (H, W, 2), or a volume (2, T, H, W), '
-                         '(T, 2, H, W) or (T, H, W, 2)', f'shape {array.shape}')
+                         '(T, 2, H, W) or (T, H, W, 2), or one of these in a batch of 1', f'shape {array.shape}')
     return _to_tensor(np.moveaxis(array, axis, 0))
 
 # %% ../nbs/05_flow.ipynb #d07cdc83
@@ -258,27 +268,55 @@ def write_npy(path, # of the file; its ending `.npy` or `.npz` says which
     if Path(path).suffix.lower() == '.npy': np.save(path, flow.numpy())
     else: np.savez_compressed(path, flow=flow.numpy())
 
+# %% ../nbs/05_flow.ipynb #de2d37f3
+def parse_pfm(f, # open binary file, read from where it stands
+              size:int, # bytes in it
+              what # name of the file, for messages
+             )->Tensor: # (2, H, W) float32, pixels; unknown ones as they stand in the file
+    'The flow in an open PFM file; an `InputError` if `size` does not match the header.'
+    head = f.read(100)
+    found = re.match(rb'PF\s+(\d{1,9})\s+(\d{1,9})\s+([-+.\deE]{1,20})\s', head)
+    if not found: raise InputError(what, 'a PFM file of three channels, starting with PF', f'{size:,} bytes starting with {head[:4]!r}')
+    w, h, need = int(found[1]), int(found[2]), found.end() + 12*int(found[1])*int(found[2])
+    if size != need or not w*h: raise InputError(what, f'{need:,} bytes for {w}×{h} pixels', f'{size:,} bytes')
+    data = head[found.end():] + f.read(size - len(head))
+    array = np.frombuffer(data, '<f4' if found[3].startswith(b'-') else '>f4').reshape(h, w, 3)
+    return _to_tensor(array[::-1, :, :2].transpose(2, 0, 1))
+
+def read_pfm(path # of a `.pfm` file
+            )->Tensor: # (2, H, W) float32, pixels; unknown ones as they stand in the file
+    'The flow in a PFM file of three channels; an `InputError` if its size does not match its header exactly.'
+    return _parsed(parse_pfm, path)
+
+def write_pfm(path, # of the file
+              flow:Tensor): # (2, H, W) float32, pixels
+    'Writes a PFM file, without loss and without a check; the third channel is 0.'
+    h, w = flow.shape[1:]
+    rows = torch.cat([flow, flow.new_zeros(1, h, w)]).flip(1).permute(1, 2, 0).contiguous()
+    Path(path).write_bytes(b'PF\n%d %d\n-1.0\n' % (w, h) + rows.numpy().astype('<f4').tobytes())
+
 # %% ../nbs/05_flow.ipynb #c29f1202
-FLOW_FORMATS = {'.flo': (read_flo, write_flo), '.png': (read_kitti, write_kitti),
+FLOW_FORMATS = {'.flo': (read_flo, write_flo), '.png': (read_kitti, write_kitti), '.pfm': (read_pfm, write_pfm),
                 '.npy': (read_npy, write_npy), '.npz': (read_npy, write_npy)} # ending -> reader, writer
 
 def _format(path):
     return choose(FLOW_FORMATS, Path(path).suffix.lower(), f'{path}: ending of a flow file')
 
 def _read(path):
-    if not Path(path).is_file():
-        found = 'a folder' if Path(path).is_dir() else 'nothing of that name'
-        raise InputError(path, 'a flow file', found)
+    check_there(path, 'a flow file')
+    if is_folder(path): raise InputError(path, 'a flow file', 'a folder' if Path(path).is_dir() else 'a pattern')
     return _format(path)[0](path)
 
 # %% ../nbs/05_flow.ipynb #347f30c5
-def read_flow(path, # `.flo`, KITTI `.png`, `.npy` or `.npz`
+def read_flow(path, # `.flo`, KITTI `.png`, `.pfm`, `.npy` or `.npz`
               bad_flow:str='error' # pixels without flow: 'error' raises, 'zero' sets them to 0
              )->Tensor: # (2, H, W) float32, pixels
     'The flow field in a file; an `InputError` if there is none, if it is damaged, or for bad flow.'
     flow = _read(path)
+    if flow.ndim == 4 and flow.shape[1] == 1: flow = flow[:, 0] # a batch of one
     if flow.ndim != 3:
-        raise InputError(path, 'one flow (2, H, W)', f'a volume {tuple(flow.shape)}: see read_volume')
+        raise InputError(path, f'it holds a volume of {flow.shape[1]} flows, where one is expected; a volume is an input of its own, '
+                         'outside of a folder')
     return check_flow(flow, path, bad_flow)
 
 # %% ../nbs/05_flow.ipynb #1e8b6d1d
@@ -326,33 +364,24 @@ def resize_flow(flow:Tensor, # (2, H, W) or (..., 2, T, H, W), pixels
     return flow * flow.new_tensor([w / W, h / H]).view(2, *[1] * (2 if flow.ndim == 3 else 3))
 
 # %% ../nbs/05_flow.ipynb #96361b22
-def flow_files(path # a folder of flow files, or one file
+def flow_files(path, # a folder of flow files, a pattern for them, or one file
+               notes=None # `Notes` that tell what a folder holds besides
               )->list: # paths, in natural order
-    'The flow files of a volume; an `InputError` if a folder holds none, or several formats.'
-    path = Path(path)
-    if not path.is_dir(): return [path]
-    files = list_files(path, set(FLOW_FORMATS))
-    kinds = sorted({f.suffix.lower() for f in files})
-    if not files: raise InputError(path, 'flow files (' + ', '.join(FLOW_FORMATS) + ')', 'none')
-    if len(kinds) > 1: raise InputError(path, 'flow files of one format', ' and '.join(kinds))
-    return files
+    'The flow files of a volume; an `InputError` if a folder holds none, or if it is not clear which are meant.'
+    if not is_folder(path): return [Path(path)]
+    return look_into(path).of('flow', 'flow files (' + ', '.join(FLOW_FORMATS) + ')', notes)
 
 def flow_names(path # what `read_volume` reads
               )->list: # T names without their ending; [] for a single file, which names no frames
     'The names of the frames of a volume.'
-    return [f.stem for f in flow_files(path)] if Path(path).is_dir() else []
+    return [f.stem for f in flow_files(path)] if is_folder(path) else []
 
 # %% ../nbs/05_flow.ipynb #8d86e796
-def is_flow(path # a file or folder, which need not exist
+def is_flow(path # a file, folder or pattern, which need not exist
            )->bool: # True for flow, False for frames, a video or nothing
-    'Does `path` look like a flow file, or a folder of them? Reads a header at most.'
-    path = Path(path)
-    files = list_files(path, set(FLOW_FORMATS)) if path.is_dir() else [path]
-    if not files or not files[0].is_file(): return False
-    first = files[0]
-    if first.suffix.lower() != '.png': return first.suffix.lower() in FLOW_FORMATS
-    with open(first, 'rb') as f: header = _png_header(f.read(26))
-    return header is not None and header[2:] == (16, 2)
+    'Does `path` look like a flow file, or a folder of them? Reads a header at most; an `InputError` if a folder is not clear.'
+    if is_folder(path): return look_into(path).kind == 'flow'
+    return Path(path).is_file() and kind_of(path) == 'flow'
 
 # %% ../nbs/05_flow.ipynb #b5f1ce54
 def read_flows(files, # paths of flow files, in order, at least one
@@ -382,7 +411,7 @@ def read_volume(path, # folder of flow files, or one file
                )->Tensor: # (2, T, H, W) float32, pixels
     'A flow volume; a file with one flow is a volume of T = 1. Errors as in `flow_files` and `read_flows`.'
     files = flow_files(path)
-    if Path(path).is_dir(): return read_flows(files, bad_flow, size, rescale)
+    if is_folder(path): return read_flows(files, bad_flow, size, rescale)
     volume = check_flow(_read(files[0]), path, bad_flow)
     volume = volume if volume.ndim == 4 else volume[:, None]
     return volume if size is None else resize_flow(volume, size, rescale)
@@ -423,6 +452,7 @@ def flow_scale(flow:Tensor, # (2, H, W) or (2, T, H, W), pixels
     return scale or float(norm.max()) or 1. # a tiny mover in a scene at rest; all at rest
 
 def _wheel(unit): # (t, H, W, 2), length at most 1 -> (t, H, W, 3) uint8
+    import flowiz # nothing but colours needs it
     t, h, w, _ = unit.shape
     full = np.zeros((1, w, 2), np.float32)
     full[0, 0, 0] = 1 # flowiz takes the longest vector for its scale

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHODS', 'STILL', 'OF_FRAMES', 'WINDOW', 'OVERLAP', 'Method', 'NetworkMethod', 'EMMethod', 'open_method',
            'cut_volume', 'find_masks', 'Plan', 'make_plan', 'follow', 'name_of', 'Clock', 'fingerprint', 'describe',
-           'Opened', 'open_all', 'segment', 'windows', 'check_window', 'Stream', 'stream', 'Saved']
+           'Opened', 'open_all', 'changed', 'segment', 'windows', 'check_window', 'Stream', 'stream', 'Saved']
 
 # %% ../nbs/80_inference.ipynb #5f420eaf
 import hashlib, time
@@ -32,7 +32,7 @@ from .merge import Merge
 from .motion import MotionModel
 from .reader import Reader, Source, open_reader, read_source
 from .refine import REFINEMENTS, Refinement
-from .result import Output, Segmentation
+from .result import Output, Segmentation, difference
 from .scenes import SURPRISE, cut_scenes
 from .segmenter import MotionLoss, Segmenter, versions, weights_path
 from .video import IMAGE_ENDINGS, MOST_PIXELS
@@ -105,7 +105,7 @@ def open_method(method:str, # of METHODS: 'network' or 'em'
 
 def _check_segments(method, K): # an `InputError` if it cannot find so many
     if not 1 <= K <= method.max_segments:
-        raise InputError('K', f'1 to {method.max_segments} segments', str(K))
+        raise InputError('K', f'this method finds 1 to {method.max_segments} segments, not {K}')
 
 # %% ../nbs/80_inference.ipynb #900b7051
 # Pixels of the working size: a volume whose fastest pixel is slower has no motion to segment
@@ -170,8 +170,7 @@ def make_plan(method:Method, # that will follow the plan
         K = min(merge.most, method.max_segments)
     _check_segments(method, K)
     if adapt and not hasattr(method, 'adapted'):
-        raise InputError('adapt', 'a method that can be trained, such as network',
-                         type(method).__name__)
+        raise InputError('adapt', f'{type(method).__name__} has nothing that could be trained; the network has')
     if isinstance(refine, str): refine = choose(REFINEMENTS, refine, 'refinement')
     loss = MotionLoss() if model is None else MotionLoss(model.name)
     return Plan(K, Adaptation(adapt, loss=loss) if adapt else None, merge, refine)
@@ -179,7 +178,7 @@ def make_plan(method:Method, # that will follow the plan
 # %% ../nbs/80_inference.ipynb #41cac86d
 def _check_frames(plan, frames): # are there any? An `InputError` if the plan needs them
     if plan.refine is not None and plan.refine.needs_frames and not frames:
-        raise InputError('refine', "a source with frames ('flow' needs none)", 'flow alone')
+        raise InputError('refine', "needs a source with frames, and this one is flow alone; 'flow' does without")
 
 def follow(plan:Plan, # see `make_plan`
            method:Method, # the one that the plan was made for
@@ -278,6 +277,15 @@ def open_all(source, K, method, weights, flow, motion_model, bad_flow, size, fps
     return Opened(reader, find, plan, model, about | dict(
         source=_name_source(source), fingerprint=fingerprint(source), size=list(reader.working), fps=float(reader.fps)))
 
+# %% ../nbs/80_inference.ipynb #a5b00042
+def changed(before:dict, # settings of an earlier result
+            options:dict # of `describe`, and more of the kind
+           ) -> str: # such as 'another K: 2, not 4'; empty: none
+    'The first of the options with which the earlier result was not made, in words.'
+    idle = [k for k in OF_FRAMES if before.get(k) is None]
+    told = {k: v for k, v in options.items() if k not in ('versions', *idle)}
+    return difference({k: before.get(k) for k in told}, told)
+
 # %% ../nbs/80_inference.ipynb #3a9d88b4
 def segment(source, # video, folder of frames, flow file or folder, (2,T,H,W) tensor, pixels, or frames (H,W,3) uint8
             K=4, # segments at most; 'auto': as many as there are motions
@@ -326,9 +334,9 @@ def windows(steps:Iterable, # of `Step`: a flow, with a flag `cut` if the scene 
 def check_window(n:int, # flows of a window
                  overlap:int): # of them are shared: from 1 to n//2
     'An `InputError` if windows of this kind are impossible.'
+    if n < 2: raise InputError('window', f'{n} flows cannot overlap with the next; 2 or more can')
     if not 1 <= overlap <= n//2:
-        raise InputError('window', 'an overlap of at least 1 flow and at most half of the window',
-                         f'{overlap} of {n}')
+        raise InputError('overlap', f'{overlap} flows do not fit a window of {n}; 1 to {n//2} do')
 
 # %% ../nbs/80_inference.ipynb #68e1aa94
 @dataclass

@@ -15,12 +15,12 @@ from dataclasses import asdict, astuple, dataclass, field
 import numpy as np
 import torch
 from fastcore.basics import patch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from .files import atomic_path
+from .files import InputError, atomic_path
 from .motion import MotionModel
 
 # %% ../nbs/78_link.ipynb #472fe572
@@ -263,9 +263,12 @@ def write_memory(path, # .safetensors file to write
 
 def read_memory(path # file of `write_memory`
                ) -> Memory: # equal to the one that was written
-    'Reads the memory of a linker.'
-    with safe_open(path, 'pt') as f:
-        plain = json.loads(f.metadata()['memory'])
-        tail = f.get_tensor('tail') if 'tail' in f.keys() else None
+    'Reads the memory of a linker; an `InputError` if the file is damaged.'
+    try:
+        with safe_open(path, 'pt') as f:
+            plain = json.loads(f.metadata()['memory'])
+            tail = f.get_tensor('tail') if 'tail' in f.keys() else None
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as e:
+        raise InputError(path, 'is missing or damaged; --overwrite makes the result anew') from e
     seen = {int(n): [Sighting(*s) for s in sightings] for n, sightings in plain['seen'].items()}
     return Memory(plain['next'], tail, tuple(plain['numbers']), seen)

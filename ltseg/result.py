@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'PROGRESS', 'Segmentation', 'tell', 'Column', 'columns', 'column_step', 'join_videos', 'write_json',
-           'Parts', 'locked', 'check_output', 'made_with', 'difference', 'Output']
+           'Parts', 'made_folder', 'locked', 'check_output', 'made_with', 'difference', 'Output']
 
 # %% ../nbs/79_result.ipynb #d8e48286
 import errno, fcntl, json, math, os, re, shutil, time
@@ -301,7 +301,7 @@ class Parts:
         labels = _save_labels(seg, self.labels, areas, progress)
         _write_overlay(f'{stem}.mp4', seg, _overlays(seg, labels, self._scale(seg), kept))
         self._keep_columns(columns(seg, kept) if kept else {}, column_step(n))
-        write_json(f'{stem}.json', _header(seg) | _account(seg, areas) | dict(scale=self._scale(seg)))
+        write_json(f'{stem}.json', _account(seg, areas) | dict(header=_header(seg), scale=self._scale(seg)))
 
     def _scale(self, seg): # of the colours of flow: that of the first piece
         there = self.files('.json')
@@ -321,8 +321,7 @@ def finish(self:Parts, settings:dict, # plain values, for settings.json
     'Makes the files of the whole result from the parts.'
     accounts = [_read_json(f) for f in self.files('.json')]
     join_videos(self.files('.mp4'), self.folder/'overlay.mp4', [a['times'][0] for a in accounts])
-    story = tell({k: accounts[0][k] for k in ('size', 'pixel_aspect', 'fps', 'working_size', 'motion_model',
-                                              'parameter_names', 'units')}, accounts)
+    story = tell(accounts[0]['header'], accounts)
     self._finish_sheet(len(story['frames']))
     write_json(self.folder/'settings.json', settings)
     write_json(self.folder/'timing.json', {k: round(v, 3) for k, v in seconds.items()})
@@ -349,7 +348,10 @@ _RESULT = ('segments.json', PROGRESS, 'settings.json', 'timing.json', 'overlay.m
            'labels', 'parts', 'report.html') # names of all that belongs to a result
 
 @contextmanager
-def _made(folder): # it exists within; folders that are made for it and stay empty are removed
+def made_folder(folder # whose parents need not exist
+               ):
+    'A context in which a folder exists; what was made for it and stays empty is removed afterwards.'
+    folder = Path(folder)
     new = [p for p in (folder, *folder.parents) if not p.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -359,9 +361,11 @@ def _made(folder): # it exists within; folders that are made for it and stay emp
             with suppress(OSError): p.rmdir()
 
 @contextmanager
-def locked(folder): # that exists
+def locked(folder, # that exists
+           name:str='.lock' # of the file that is locked in it
+          ):
     'A context that keeps other runs out of a folder; an `InputError` if one is writing there already.'
-    path, busy = Path(folder)/'.lock', InputError(folder, 'is locked: another run is writing there')
+    path, busy = Path(folder)/name, InputError(folder, 'is locked: another run is writing there')
     left = path.exists() # by a run that was killed
     with open(path, 'a') as f: # an existing file stays as it is
         try: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -382,8 +386,17 @@ def _set_aside(out): # -> the folder where the earlier result waits, or None if 
     if not names: return None
     aside = next(p for n in count(1) if not (p := out/('replaced' if n == 1 else f'replaced-{n}')).exists())
     aside.mkdir()
-    for name in names: os.replace(out/name, aside/name)
+    try:
+        for name in names: os.replace(out/name, aside/name)
+    except BaseException:
+        _move_back(out, aside)
+        raise
     return aside
+
+def _move_back(out, aside):
+    for name in reversed(_RESULT): # segments.json last, as always
+        if os.path.lexists(aside/name): os.replace(aside/name, out/name)
+    aside.rmdir()
 
 def _remove(path):
     if path.is_dir() and not path.is_symlink(): shutil.rmtree(path)
@@ -391,10 +404,7 @@ def _remove(path):
 
 def _put_back(out, aside): # what was made in the meantime goes
     for name in _RESULT: _remove(out/name)
-    if aside is None: return
-    for name in reversed(_RESULT):
-        if os.path.lexists(aside/name): os.replace(aside/name, out/name)
-    aside.rmdir()
+    if aside is not None: _move_back(out, aside)
 
 # %% ../nbs/79_result.ipynb #a5b00004
 def _trace(name): # of a run that was killed before anything was written: its lock, or half of its first file
@@ -429,7 +439,10 @@ def difference(before:dict, # settings of an earlier result
                now:dict # those of this run
               ) -> str: # such as 'another K: 2, not 4'; empty: there is none
     'The first setting that is another one, in words.'
+    moved = now.get('fingerprint') is not None and now['fingerprint'] == before.get('fingerprint')
     for k in sorted(now.keys() | before.keys()):
+        if k == 'source' and moved: continue
+        if k == 'fingerprint' and before.get(k) != now.get(k): return 'another source: the one of this name has changed'
         if now.get(k) != before.get(k): return f'another {k}: {now.get(k)!r}, not {before.get(k)!r}'
     return ''
 
@@ -462,7 +475,7 @@ class Output:
         ('A context in which the folder is locked; `frames` says how far it is. An `InputError` if it holds something '
          'else, if another run writes there, or if the disk is full.')
         check_output(self.out, overwrite, resume)
-        with _made(self.out), locked(self.out):
+        with made_folder(self.out), locked(self.out):
             check_output(self.out, overwrite, resume) # nobody can change it any more
             if resume: self._go_on()
             try: yield self
@@ -498,14 +511,13 @@ def _begin(self:Output): # before the first file of this run
         for half in folder.glob('.*-*'): half.unlink() # see `atomic_path`
     for name in _RESULT:
         for half in self.out.glob(f'.{Path(name).stem}-*{Path(name).suffix}'): half.unlink()
-    self._clean = True
-    if self._new:
-        self._earlier = _set_aside(self.out)
-        self._keep_progress()
+    if self._new: self._earlier = _set_aside(self.out)
+    self._clean = True # from here on
+    if self._new: self._keep_progress(0)
 
 @patch
-def _keep_progress(self:Output):
-    write_json(self.out/PROGRESS, dict(frames=self.frames, settings=self.settings, warnings=self.warnings))
+def _keep_progress(self:Output, frames):
+    write_json(self.out/PROGRESS, dict(frames=frames, settings=self.settings, warnings=self.warnings))
 
 @patch
 def add(self:Output, seg:Segmentation, # the next piece
@@ -517,8 +529,8 @@ def add(self:Output, seg:Segmentation, # the next piece
     self.parts.add(seg, progress)
     frames, old = seg.first + len(seg.source.names), self._memory(self.frames)
     write_memory(self._memory(frames), memory)
+    self._keep_progress(frames)
     self.frames = frames
-    self._keep_progress()
     old.unlink(missing_ok=True)
 
 @patch

@@ -4,17 +4,18 @@
 
 # %% auto #0
 __all__ = ['VIDEO_ENDINGS', 'MOST_PIXELS', 'IMAGE_ENDINGS', 'FLOW_ESTIMATORS', 'check_fps', 'write_video', 'reduced_size',
-           'reduce_frame', 'FrameTimes', 'VideoFrames', 'read_image', 'PictureFrames', 'folder_frames', 'open_frames',
-           'FlowEstimator', 'OpenCVFlow', 'DIS', 'DeepFlow', 'RAFT', 'named_estimator', 'flow_pairs', 'estimate_flow']
+           'reduce_frame', 'FrameTimes', 'VideoFrames', 'read_image', 'PictureFrames', 'folder_frames', 'StackFrames',
+           'open_frames', 'FlowEstimator', 'OpenCVFlow', 'DIS', 'DeepFlow', 'RAFT', 'named_estimator', 'flow_pairs',
+           'estimate_flow']
 
 # %% ../nbs/10_video.ipynb #99501800
-import hashlib, importlib, math, os, threading, warnings
+import hashlib, importlib, math, os, struct, threading, warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from operator import length_hint
 from pathlib import Path
 from pickle import UnpicklingError
@@ -28,7 +29,7 @@ from PIL import ExifTags, Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
-from .files import InputError, Notes, atomic_path, choose, list_files
+from .files import KINDS, InputError, Notes, atomic_path, check_there, choose, is_folder, kind_of, look_into
 from .flow import MAX_PIXELS, check_flow, resize_flow
 
 # %% ../nbs/10_video.ipynb #27dfc560
@@ -161,25 +162,50 @@ def _check_area(path, size):
 _NO_VIDEO = ('tty', 'hls', 'concat', 'dash', 'sdp', 'imf') # text that is drawn, or names other files
 
 @contextmanager
-def _opened(path): # (container, video stream); what FFmpeg dislikes becomes an InputError
+def _logged(): # a list of the errors that FFmpeg reports in this thread
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
     try:
-        with av.open(str(Path(path).absolute())) as container: # absolute: never taken for a URL
-            stream = container.streams.best('video')
-            if stream is None or container.format.name in _NO_VIDEO:
-                raise InputError(path, 'a file with a video stream', container.format.long_name)
-            _check_area(path, (stream.height, stream.width))
-            stream.thread_type = 'AUTO'
-            if stream.height * stream.width > MOST_PIXELS: # each thread holds frames of its own
-                stream.codec_context.thread_count = min(2, os.cpu_count() or 1)
-            stream.codec_context.options = {'max_pixels': str(MAX_PIXELS)} # if it grows midway
-            yield container, stream
-    except av.FFmpegError as e:
-        raise InputError(path, 'a complete video that FFmpeg can read', e.strerror) from e
+        with av.logging.Capture() as log: yield log
+    finally: av.logging.set_level(level)
 
-def _upright(frame, most=None): # FFmpeg counts angles as numpy does: anticlockwise
-    h, w = reduced_size((frame.height, frame.width), most)
-    rgb, turns = _rgb(frame, h, w), round(frame.rotation / 90)
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+@contextmanager
+def _container(file, what, **options): # opens; what FFmpeg dislikes becomes an InputError
+    with _logged() as log:
+        try: container = av.open(file, **options)
+        except av.FFmpegError as e:
+            found = ': '.join([e.strerror, *(text.strip() for _, _, text in log[:1])])
+            raise InputError(what, 'a complete video that FFmpeg can read', found) from e
+    with container: yield container
+
+def _picture(container, what): # the video stream, ready to be decoded
+    stream = container.streams.best('video')
+    if stream is None or container.format.name in _NO_VIDEO:
+        raise InputError(what, 'a file with a video stream', container.format.long_name)
+    _check_area(what, (stream.height, stream.width))
+    stream.thread_type, stream.codec_context.thread_count = 'NONE', 1
+    stream.codec_context.options = {'max_pixels': str(MAX_PIXELS)} # if it grows midway
+    return stream
+
+@contextmanager
+def _opened(path): # (container, video stream)
+    with _container(str(Path(path).absolute()), path) as container: # absolute: never taken for a URL
+        yield container, _picture(container, path)
+
+def _ratio(r): return r.numerator / r.denominator if r else 0. # Fraction, AVRational or None
+
+# %% ../nbs/10_video.ipynb #24617cbb
+def _orientation(frame): # (transposed?, rows from below?, columns from the right?)
+    side = next((s for s in frame.side_data if s.type.name == 'DISPLAYMATRIX'), None)
+    if side is None: return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(side), '=i4')[:5].tolist() # x' = a x + c y, y' = b x + d y
+    return (False, d < 0, a < 0) if abs(a) + abs(d) >= abs(b) + abs(c) else (True, b < 0, c < 0)
+
+def _upright(frame, most=None):
+    rgb = _rgb(frame, *reduced_size((frame.height, frame.width), most))
+    transposed, below, right = _orientation(frame)
+    if transposed: rgb = rgb.swapaxes(0, 1)
+    return np.ascontiguousarray(rgb[::-1 if below else 1, ::-1 if right else 1])
 
 def _rgb(frame, h, w): # FFmpeg's own means over areas: no frame of the full size in RGB
     if (h, w) == (frame.height, frame.width): return frame.to_ndarray(format='rgb24')
@@ -187,36 +213,105 @@ def _rgb(frame, h, w): # FFmpeg's own means over areas: no frame of the full siz
 
 def _full(frame): # (H, W), upright
     size = frame.height, frame.width
-    return size[::-1] if round(frame.rotation / 90) % 2 else size
+    return size[::-1] if _orientation(frame)[0] else size
 
 def _aspect(stream, frame): # of a pixel of the upright frame, width / height
-    aspect = _ratio(stream.sample_aspect_ratio) or 1.
-    return 1 / aspect if round(frame.rotation / 90) % 2 else aspect
-
-def _ratio(r): return r.numerator / r.denominator if r else 0. # Fraction, AVRational or None
+    aspect = _ratio(stream.sample_aspect_ratio)
+    if not 1/16 < aspect < 16: return 1. # none, or none that can be meant
+    return 1 / aspect if _orientation(frame)[0] else aspect
 
 # %% ../nbs/10_video.ipynb #8e143e3b
 _STATES_DURATION = ('matroska', 'mov', 'avi', 'flv') # FFmpeg's first name of the format
+_HARDLY = .1 # share of the announced frames below which there is hardly anything to use
 
-def _scan(path): # -> (packets of the video stream, frames per second)
-    n, reach = 0, 0.
+def _until_broken(packets): # None, which makes a decoder give what it holds, in place of what cannot be read
+    try: yield from packets
+    except av.FFmpegError: yield None
+
+def _stated_length(container): # seconds, 0 if the format states none
+    stated = container.format.name.split(',')[0] in _STATES_DURATION
+    return (container.duration or 0) / av.time_base if stated else 0.
+
+def _shown(packets): # (key frame?, discarded?, time stamp) of each -> the stamps of those that will be shown
+    first = next((n for n, (key, _, _) in enumerate(packets) if key), 0)
+    return [stamp for _, discarded, stamp in packets[first:] if not discarded]
+
+def _rate(stream, stamps): # frames per second: as the stream states, unless its time stamps say something else
+    stated = _ratio(stream.average_rate) or _ratio(stream.guessed_rate)
+    known = [s for s in stamps if s is not None]
+    span = (max(known) - min(known)) * _ratio(stream.time_base) if known else 0
+    measured = (len(known) - 1) / span if span > 0 else stated or 25.
+    return stated if stated and .9 < stated / measured < 1.1 else measured
+
+def _scan(path, notes): # -> (number of frames, about; frames per second)
     with _opened(path) as (container, stream):
-        fps = _ratio(stream.average_rate) or _ratio(stream.guessed_rate) or 25.
-        start = (container.start_time or 0) / av.time_base
-        length = (container.duration or 0) / av.time_base
-        for packet in container.demux(): # all streams: sound may last longer than the picture
-            if packet.pts is None: continue
-            n += packet.stream.index == stream.index
-            end = (packet.pts + (packet.duration or 0)) * _ratio(packet.time_base)
+        packets, reach, start = [], 0., (container.start_time or 0) / av.time_base
+        for packet in _until_broken(container.demux()): # all streams: sound may last longer than the picture
+            if packet is None or not packet.size: continue # the end
+            if packet.stream.index == stream.index:
+                packets.append((packet.is_keyframe, packet.is_discard, packet.pts))
+            end = ((packet.pts or 0) + (packet.duration or 0)) * _ratio(packet.time_base)
             reach = max(reach, end - start)
-        stated = container.format.name.split(',')[0] in _STATES_DURATION
-    expected = round(length * fps)
-    if stated and reach and reach < length - _slack(expected) / fps:
-        found = f'{min(n, round(reach * fps))} ({reach:.2f} s): truncated?'
-        raise InputError(path, f'{expected} frames ({length:.2f} s)', found)
+        n, fps = len(_shown(packets)), _rate(stream, _shown(packets))
+        _check_end(path, n, reach, _stated_length(container), fps, notes)
     return n, fps
 
-def _slack(frames): return max(2, .02 * frames)
+def _check_end(path, n, reach, length, fps, notes, slack=.02): # reach, length: seconds that are there, and that are stated
+    expected = round(length * fps)
+    if not length or reach >= length - max(2, slack * expected) / fps: return
+    words = f'{expected} frames ({length:.2f} s) are announced, {min(n, round(reach * fps))} ({reach:.2f} s) are there: '
+    if n < max(1, _HARDLY * expected): raise InputError(path, words + 'it is truncated, and hardly anything is left')
+    notes.add(path, words + 'it is truncated, and used as far as it goes')
+
+# %% ../nbs/10_video.ipynb #92ca51db
+_LATE = 1000 # packets within which a key frame is waited for
+
+def _from_key(packets): # -> (packets from the first key frame on, how many come before it)
+    early = []
+    for packet in packets:
+        early.append(packet)
+        if packet is None or packet.is_keyframe: return chain([packet], packets), len(early) - 1
+        if len(early) == _LATE: break
+    return chain(early, packets), 0 # a format that marks none
+
+_EARLY = ('it begins within a group of pictures: {} packets before the first key frame refer to pictures that were cut off, '
+          'and are left out')
+_INTERLACED = ('its frames are marked as interlaced, two half pictures in one: if moving edges look like combs, deinterlace it '
+               'before (ffmpeg -i IN -vf bwdif OUT)')
+
+class _Decoding:
+    'The frames of a video stream, and what is wrong with them, which goes into `notes`.'
+    def __init__(self, what, notes): # what: the file, for messages
+        self.what, self.notes, self.read, self.lost, self.damaged, self.why = what, notes, 0, 0, 0, ''
+
+    def frames(self, stream, packets): # yields FFmpeg's frames
+        packets, early = _from_key(packets)
+        if early: self.notes.add(self.what, _EARLY.format(early))
+        for packet in packets:
+            for frame in self._decoded(stream, packet):
+                if frame.interlaced_frame: self.notes.add(self.what, _INTERLACED)
+                self.read += 1
+                yield frame
+
+    def _decoded(self, stream, packet): # a list
+        with _logged() as log:
+            try: frames = stream.decode(packet)
+            except av.FFmpegError as e:
+                self.lost, self.why = self.lost + 1, e.strerror
+                return []
+        self.damaged += max(bool(log), sum(f.is_corrupt for f in frames))
+        return frames
+
+    def tell(self, expected): # after the last frame; expected: so many of them, about
+        n, add = self.read, partial(self.notes.add, self.what)
+        if n < max(1, _HARDLY * expected):
+            found = f'{n} that can be decoded' + (self.why and f': {self.why}')
+            raise InputError(self.what, f'about {expected} frames', found)
+        if self.lost: add(f'{self.lost} packets cannot be decoded: {n} frames of about {n + self.lost} are used')
+        elif n < .9 * expected - 2: # some codecs have packets without a picture, but few
+            add(f'about {expected} frames are announced, {n} can be decoded and are used')
+        if self.damaged:
+            add(f'{min(self.damaged, n)} of {n} frames are damaged: what the decoder puts in place of missing parts is used')
 
 # %% ../nbs/10_video.ipynb #1033ced1
 class FrameTimes:
@@ -244,34 +339,32 @@ class VideoFrames:
 
     `.size` (h, w) of the frames, `.full` (H, W) of the file, `.fps`, `.aspect` of a pixel (width / height), `.packets`, about the
     number of frames, and `.notes` on what is not as it should be.
-    An `InputError` if the file is no video, truncated or damaged, or if its frames change their size.'''
+    An `InputError` if the file is no video, if hardly anything of it can be read, or if its frames change their size.'''
 
     def __init__(self,
                  path, # anything that FFmpeg reads
                  most=None, # largest area in pixels, see `reduced_size`; None: no limit
                  fps=None): # frames per second, if those of the file are wrong; None: as the file says
         self.path, self.most, self.notes = Path(path), most, Notes()
-        self.packets, self.fps = _scan(path)
+        self.packets, self.fps = _scan(path, self.notes)
         self.fps, self.even, self.seconds = fps or self.fps, fps is not None, []
         self.full = self.size = None # (H, W), upright, in the file and here
         frames = iter(self)
-        self.size = next(frames).shape[:2]
+        self.size = next(frames).shape[:2] # if there is none, `tell` raises
         frames.close()
 
     def __iter__(self):
-        n, times = 0, FrameTimes(1 / self.fps)
+        seen, times = _Decoding(self.path, self.notes), FrameTimes(1 / self.fps)
         with _opened(self.path) as (container, stream):
-            for frame in container.decode(stream):
+            for n, frame in enumerate(seen.frames(stream, _until_broken(container.demux(stream)))):
                 full = _full(frame)
                 if self.full is None: self.full, self.aspect = full, _aspect(stream, frame)
                 if full != self.full:
                     raise InputError(f'{self.path}, frame {n}', _size(self.full), _size(full))
                 second = times(frame.time)
                 if n == len(self.seconds): self.seconds.append(second)
-                n += 1
                 yield _upright(frame, self.most)
-        if n < max(1, .9 * self.packets - 2): # some codecs have packets without a picture, but few
-            raise InputError(self.path, f'about {self.packets} frames', f'{n} that can be decoded')
+        seen.tell(self.packets)
 
     def __length_hint__(self): return self.packets # `operator.length_hint`: about so many
     def name(self,
@@ -288,7 +381,7 @@ class VideoFrames:
         return f'{self.path.name}: {self.packets} frames, {_size(self.size)}, {self.fps:.4g} fps'
 
 # %% ../nbs/10_video.ipynb #afd9f2cd
-IMAGE_ENDINGS = {'.jpg', '.jpeg', '.png', '.webp', '.bmp'} # of the frames in a folder, in any case
+IMAGE_ENDINGS = KINDS['pictures'] # of the frames in a folder, in any case
 _DEEP_MODES = ('I', 'F', 'I;16', 'I;16B', 'I;16L') # more than 8 bits, which Pillow would clip
 _SIDEWAYS = (5, 6, 7, 8) # the EXIF orientations that swap height and width
 
@@ -297,23 +390,37 @@ def _check_image(image, path): # only its header has been read
     deep = any(';16' in str(tile.args) for tile in image.tile) # RGB of 16 bits has the mode RGB
     if deep or image.mode in _DEEP_MODES:
         mode = f'{image.mode} of 16 bits' if deep else image.mode
-        raise InputError(path, 'a picture of 8 bits a channel', f'mode {mode}')
+        raise InputError(path, 'a picture of 8 bits a channel (nothing in such a file says which value is white: convert it before)',
+                         f'mode {mode}')
 
-def _read_image(path, most): # -> ((h, w, 3) uint8, (H, W) in the file, upright)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore') # Pillow's of large pictures, which `MAX_PIXELS` bounds
-        with Image.open(path) as image:
-            _check_image(image, path)
-            full = image.size[::-1]
-            sideways = image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
-            if sideways: full = full[::-1]
-            size = reduced_size(full, most)
-            if size != full: # JPEGs are halved, perhaps more than once, while they are decoded
-                image.draft(None, size if sideways else size[::-1])
-            ImageOps.exif_transpose(image, in_place=True)
-            rgb = image if image.mode == 'RGB' else image.convert('RGB') # which copies
-            if rgb.size != size[::-1]: rgb = rgb.resize(size[::-1], Image.Resampling.BOX)
-            return np.array(rgb), full
+def _pages(image): # a JPEG may carry small copies of itself
+    return getattr(image, 'n_frames', 1) if image.format in ('TIFF', 'WEBP', 'PNG', 'GIF') else 1
+
+_PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError, # on bytes that
+                  struct.error, Image.DecompressionBombError) # are something else
+
+@contextmanager
+def _picture_file(path): # Pillow's image, of which only the header has been read; all that Pillow raises is an InputError
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore') # Pillow's of large pictures, which `MAX_PIXELS` bounds
+            with Image.open(path) as image: yield image
+    except InputError: raise
+    except _PILLOW_ERRORS as e:
+        raise InputError(path, 'a complete picture', str(e)) from e
+
+def _rgb_image(image, path, most): # -> ((h, w, 3) uint8, (H, W) in the file, upright)
+    _check_image(image, path)
+    full = image.size[::-1]
+    sideways = image.format != 'TIFF' and image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS # Pillow turns TIFF itself
+    if sideways: full = full[::-1]
+    size = reduced_size(full, most)
+    if size != full: # JPEGs are halved, perhaps more than once, while they are decoded
+        image.draft(None, size if sideways else size[::-1])
+    rgb = ImageOps.exif_transpose(image) # a copy: another page may follow
+    if rgb.mode != 'RGB': rgb = rgb.convert('RGB')
+    if rgb.size != size[::-1]: rgb = rgb.resize(size[::-1], Image.Resampling.BOX)
+    return np.array(rgb), full
 
 # %% ../nbs/10_video.ipynb #b5604353
 def read_image(path, # of a picture that Pillow reads
@@ -323,10 +430,11 @@ def read_image(path, # of a picture that Pillow reads
     return _read_checked(path, most)[0]
 
 def _read_checked(path, most):
-    try: return _read_image(path, most)
-    except InputError: raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e: # Pillow's
-        raise InputError(path, 'a complete picture', str(e)) from e
+    with _picture_file(path) as image:
+        if _pages(image) > 1:
+            raise InputError(path, f'it holds {_pages(image)} pictures, which are a video of their own: give the file by itself, or '
+                             'write each into a file of its own')
+        return _rgb_image(image, path, most)
 
 # %% ../nbs/10_video.ipynb #ab1fae21
 class PictureFrames:
@@ -367,30 +475,74 @@ class PictureFrames:
     def __repr__(self): return f'{self.path.name}: {len(self)} frames, {_size(self.size)}'
 
 # %% ../nbs/10_video.ipynb #a9eea807
-def folder_frames(path, # of a folder of pictures
+def folder_frames(path, # of a folder of pictures, or a pattern for them
                   fps:float=25, # frames per second, which pictures do not state
                   most=None # largest area in pixels, see `reduced_size`; None: no limit
                  )->PictureFrames: # a source of (h, w, 3) uint8 frames
-    'The pictures of a folder, in natural order; an `InputError` if there are none, or if names repeat.'
-    files = list_files(path, IMAGE_ENDINGS)
-    if not files: raise InputError(path, f'frames ({", ".join(sorted(IMAGE_ENDINGS))})', 'none')
+    'The pictures of a folder, in natural order; an `InputError` if there are none, if names repeat, or if it is not clear which are meant.'
+    notes = Notes()
+    files = look_into(path).of('pictures', f'frames ({", ".join(sorted(IMAGE_ENDINGS))})', notes)
     if len({f.stem for f in files}) < len(files):
         raise InputError(path, 'one frame of each name', 'names that differ in the ending only')
-    return PictureFrames(files, fps, most)
+    return PictureFrames(files, fps, most, notes)
+
+# %% ../nbs/10_video.ipynb #ff26bcf7
+class StackFrames:
+    '''The frames of one file that holds several pictures, (h, w, 3) uint8, read as they are asked for, any number of times.
+
+    `.size` (h, w) of the frames, `.full` (H, W) of the file, `.fps`, `.notes`, and `len()`; pixels are square: `.aspect` 1.
+    An `InputError` if the file cannot be read, holds a single picture, or pictures of several sizes.'''
+
+    def __init__(self,
+                 path, # a TIFF, or an animation that Pillow reads
+                 fps=None, # frames per second; None: as the first picture says, else 25
+                 most=None): # largest area in pixels, see `reduced_size`; None: no limit
+        self.path, self.most, self.notes, self.aspect = Path(path), most, Notes(), 1.
+        with _picture_file(path) as image:
+            self.pages = _pages(image)
+            if self.pages < 2:
+                raise InputError(path, 'a single picture shows no motion: 2 frames or more are needed, in a folder or a video')
+            first, self.full = _rgb_image(image, path, most)
+            self.even, self.seconds = fps is not None, []
+            self.fps = fps or 1000 / (image.info.get('duration') or 40) # milliseconds
+        self.size = first.shape[:2]
+
+    def __iter__(self):
+        start = 0.
+        with _picture_file(self.path) as image:
+            for t in range(self.pages):
+                image.seek(t)
+                rgb, full = _rgb_image(image, f'{self.path}, picture {t}', self.most)
+                if full != self.full: raise InputError(f'{self.path}, picture {t}', _size(self.full), _size(full))
+                if t == len(self.seconds): self.seconds.append(start)
+                start += (image.info.get('duration') or 1000 / self.fps) / 1000
+                yield rgb
+
+    def __len__(self): return self.pages
+    def name(self,
+             t:int # number of the frame, from 0
+            )->str: # five digits or more
+        'The name of a frame: its number.'
+        return f'{t:05d}'
+    def time(self,
+             t:int # number of a frame, from 0, that has been read
+            )->float: # seconds from the first frame
+        'When a frame is shown: by the file, or by the frame rate if that was given.'
+        return t / self.fps if self.even else self.seconds[t]
+    def __repr__(self): return f'{self.path.name}: {len(self)} frames, {_size(self.size)}, {self.fps:.4g} fps'
 
 # %% ../nbs/10_video.ipynb #6c8cea7b
-def open_frames(path, # a video file, or a folder of pictures
+def open_frames(path, # a video file, a folder of pictures, a pattern for them, or a file of several
                 fps=None, # frames per second, to correct the file or set it for a folder; None: the file's, or 25
                 most=None # largest area in pixels, see `reduced_size`; None: no limit
-               ): # `VideoFrames` or `PictureFrames`
+               ): # `VideoFrames`, `PictureFrames` or `StackFrames`
     '''A source of (h, w, 3) uint8 frames that can be read repeatedly, with `.size`, `.full`, `.fps`, `.aspect`, `.notes`, `.name(t)`
     and `.time(t)`.
 
     An `InputError` if there is nothing at `path`, or if it is neither a video nor a folder of frames.'''
-    path = Path(path)
-    if not path.exists():
-        raise InputError(path, 'a video file or a folder of frames', 'nothing of that name')
-    return folder_frames(path, fps or 25., most) if path.is_dir() else VideoFrames(path, most, fps)
+    check_there(path, 'a video file or a folder of frames')
+    if is_folder(path): return folder_frames(path, fps or 25., most)
+    return StackFrames(path, fps, most) if kind_of(path) == 'pictures' else VideoFrames(path, most, fps)
 
 # %% ../nbs/10_video.ipynb #74f0ae56
 class FlowEstimator(Protocol):

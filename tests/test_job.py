@@ -1,16 +1,21 @@
 "The main job on good and bad input: results that agree with each other, errors that say what is wrong, nothing half-written."
 import json
+import os
+import shutil
+from itertools import count
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
+from hostile import snapshot
 from PIL import Image
 
+from ltseg import result as results
 from ltseg.cli import main
 from ltseg.flow import write_flow
-from ltseg.inference import segment
+from ltseg.inference import segment, stream
 from ltseg.synthetic import demo_scene
 from ltseg.video import write_video
 
@@ -133,3 +138,100 @@ def test_unknown_names(words, named, scene, tmp_path, capsys):
     frames = write_frames(tmp_path/'frames', scene.frames[:3])
     assert run('segment', frames, '-o', tmp_path/'OUT', *words) == 2
     assert named in capsys.readouterr().err and not (tmp_path/'OUT').exists()
+
+
+@pytest.fixture(scope='module')
+def shaken(tmp_path_factory):
+    "A flow volume, and what is made of it in two pieces, without interruption."
+    home = tmp_path_factory.mktemp('shaken')
+    np.save(home/'a.npy', np.random.default_rng(0).normal(size=(2, 5, 16, 24)).astype(np.float32))
+    job = lambda K=1: stream(home/'a.npy', K=K, method='em', window=4, overlap=1)
+    job().save(home/'WHOLE')
+    job(2).save(home/'finished')
+    shutil.copytree(home/'finished', home/'unfinished')
+    os.rename(home/'unfinished/segments.json', home/'unfinished'/results.PROGRESS)
+    return job, home, files(home/'WHOLE')
+
+
+def files(folder):
+    "Bytes and times of all files but those that hold timings."
+    return {name: state for name, state in snapshot(folder).items() if state[0] == 'file' and name != 'timing.json'}
+
+
+def contents(states): return {name: state[1] for name, state in states.items()}
+
+
+class Killed(BaseException): pass
+
+
+def fail_at(monkeypatch, n, error):
+    "The n-th renaming of a file, by which everything is written, fails; the next ones work. Returns whether it came to that."
+    calls, rename, failed = count(), os.replace, []
+    def failing(a, b):
+        if next(calls) != n: return rename(a, b)
+        failed.append(b)
+        raise error
+    monkeypatch.setattr(os, 'replace', failing)
+    return failed
+
+
+@pytest.mark.parametrize('earlier, error', [(None, OSError(5, 'Input/output error')), ('finished', OSError(28, 'No space left on device')),
+                                            ('unfinished', KeyboardInterrupt())], ids=['nothing', 'finished', 'unfinished'])
+def test_a_fault_at_every_file(earlier, error, shaken, tmp_path, monkeypatch):
+    "The folder is as it was, or holds what `resume` makes whole: the bytes of a run without a fault."
+    job, home, whole = shaken
+    for n in count():
+        out = tmp_path/str(n)
+        if earlier is not None:
+            shutil.copytree(home/earlier, out)
+            (out/'notes.txt').touch()
+        before = snapshot(out) if out.exists() else None
+        failed = fail_at(monkeypatch, n, error)
+        try: job().save(out, overwrite=earlier is not None)
+        except BaseException: assert failed
+        monkeypatch.undo()
+        if not failed: break
+        if out.exists() and snapshot(out) != before:
+            assert json.loads((out/results.PROGRESS).read_text())['frames'] > 0
+            assert not any(p.name.startswith('.') for p in out.iterdir())
+            job().save(out, resume=True)
+            assert contents(files(out)) == contents(whole) | ({'notes.txt': b''} if earlier else {})
+        else: assert out.exists() == (before is not None)
+    assert n > 20 and contents(files(out)) == contents(whole) | ({'notes.txt': b''} if earlier else {})
+
+
+def test_killed_at_every_file(shaken, tmp_path, monkeypatch):
+    "Killed, that is, without any tidying: the earlier result is there until the new one is whole, and `resume` makes it whole."
+    job, home, whole = shaken
+    monkeypatch.setattr(results, '_put_back', lambda *a: None)
+    for n in count():
+        out = tmp_path/str(n)
+        shutil.copytree(home/'finished', out)
+        earlier = contents(files(out))
+        with monkeypatch.context() as patch:
+            failed = fail_at(patch, n, Killed())
+            try: job().save(out, overwrite=True)
+            except Killed: pass
+        if not failed: break
+        there = contents(files(out))
+        kept = {name: there.get(f'replaced/{name}', there.get(name)) for name in earlier}
+        assert kept == earlier or there.items() >= (contents(whole) | {'segments.json': there.get('segments.json')}).items()
+        if kept == earlier and not any(p.name in ('replaced', results.PROGRESS) for p in out.iterdir()): continue # not begun
+        job().save(out, resume=True)
+        assert contents(files(out)) == contents(whole)
+    assert n > 20
+
+
+def test_saving_is_all_or_nothing(shaken, tmp_path, monkeypatch):
+    "`Segmentation.save`, with a fault at every file: an earlier result and the user's own files stay."
+    first, second = (segment(torch.randn(2, 3, 16, 24, generator=torch.Generator().manual_seed(s)), method='em', K=1) for s in (0, 1))
+    for n in count():
+        out = first.save(tmp_path/str(n))
+        (out/'notes.txt').touch()
+        before = snapshot(out)
+        failed = fail_at(monkeypatch, n, OSError(5, 'Input/output error'))
+        try: second.save(out, overwrite=True)
+        except OSError: assert snapshot(out) == before
+        monkeypatch.undo()
+        if not failed: break
+    assert n > 10 and (out/'notes.txt').exists() and not (out/'replaced').exists()

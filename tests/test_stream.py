@@ -196,9 +196,9 @@ def test_two_runs(clip, tmp_path, capsys):
 
 
 def test_window_options(clip, tmp_path, capsys):
-    for words in (['--window', '8', '--overlap', '5'], ['--overlap', '0'], ['--most', '0']):
+    for words in (['--overlap', '5', '--window', '8'], ['--overlap', '0'], ['--window', '1', '--overlap', '1'], ['--most', '0']):
         assert run('segment', clip, '-o', tmp_path/'OUT', *words) == 2
-        assert 'expected' in capsys.readouterr().err and not (tmp_path/'OUT').exists()
+        assert words[0][2:] in capsys.readouterr().err and not (tmp_path/'OUT').exists()
     assert run('segment', clip, '-o', tmp_path/'OUT', '--most', '5000') == 0
     assert Image.open(tmp_path/'OUT/labels/00000.png').size == (91, 54)
 
@@ -219,3 +219,91 @@ def test_memory():
     peaks = [int(subprocess.run([sys.executable, '-c', LONG, str(n)], capture_output=True, text=True, check=True,
                                 env=os.environ | {'OMP_NUM_THREADS': '1'}).stdout) for n in (60, 480)]
     assert peaks[1] < 1.1*peaks[0], peaks
+
+
+def times_of(video):
+    with av.open(str(video)) as c:
+        stream = c.streams.video[0]
+        return [f.time for f in c.decode(stream)], float(stream.sample_aspect_ratio or 1), float(c.duration/av.time_base)
+
+
+def test_frame_times_and_aspect(scene, tmp_path):
+    "Uneven frame times and the shape of pixels go into segments.json and the overlay, also of pieces, and of a run that was interrupted."
+    times = np.cumsum([0, *[.04, .5, .1, .033]*6])
+    film = tmp_path/'film.mp4'
+    write_video(film, [f[:48, :80] for f in scene.frames[:24]], 12, times=times, aspect=4/3)
+    own, aspect, _ = times_of(film)
+    job = lambda: stream(film, K=1, method='em', window=8, overlap=2)
+    job().save(tmp_path/'OUT')
+    with pytest.raises(RuntimeError): interrupt(job(), tmp_path/'BIT')
+    assert json.loads((tmp_path/'BIT/progress.json').read_text())['frames'] > 0
+    job().save(tmp_path/'BIT', resume=True)
+    assert tree(tmp_path/'OUT') == tree(tmp_path/'BIT')
+    story = json.loads((tmp_path/'OUT/segments.json').read_text())
+    shown, shape, duration = times_of(tmp_path/'OUT/overlay.mp4')
+    assert len(story['times']) == 23 and np.allclose(story['times'], own[:-1], atol=1e-6)
+    assert np.allclose(shown, own[:-1], atol=1.01/90000) and abs(duration - own[-1]) < 2e-3
+    assert abs(aspect - 4/3) < 1e-3 and abs(shape - 4/3) < 1e-3 and abs(story['pixel_aspect'] - 4/3) < 1e-3
+    segment(film, K=1, method='em').save(tmp_path/'ONE') # at once, too
+    assert np.allclose(times_of(tmp_path/'ONE/overlay.mp4')[0], own[:-1], atol=1.01/90000)
+
+
+def test_truncated(scene, tmp_path, caplog):
+    "The frames that are there are segmented, and the warning that some are missing is kept; so with `--resume`."
+    rng = np.random.default_rng(0)
+    write_video(tmp_path/'cut.mkv', [rng.integers(0, 255, (48, 80, 3), dtype=np.uint8) for _ in range(48)], 12)
+    (tmp_path/'cut.mkv').write_bytes((tmp_path/'cut.mkv').read_bytes()[:-40000])
+    words = ['segment', tmp_path/'cut.mkv', '--method', 'em', '-K', 1, '--window', 8, '--overlap', 2]
+    assert run(*words, '-o', tmp_path/'OUT') == 0
+    kept = json.loads((tmp_path/'OUT/settings.json').read_text())['warnings']
+    assert len(kept) >= 1 and all(text in caplog.text and 'cut.mkv' in text for text in kept)
+    assert not (tmp_path/'OUT/progress.json').exists() and 2 < len(labels_of(tmp_path/'OUT')) < 47
+    video = stream(tmp_path/'cut.mkv', K=1, method='em', window=8, overlap=2)
+    with pytest.raises(RuntimeError): interrupt(video, tmp_path/'BIT')
+    assert run(*words, '-o', tmp_path/'BIT', '--resume') == 0
+    assert tree(tmp_path/'OUT') == tree(tmp_path/'BIT')
+
+
+def test_frames_in_memory_and_a_method(scene):
+    "`segment` takes what `stream` takes: lists, arrays and generators of frames, open files, and a `Method`."
+    class Left:
+        max_segments, about = 2, dict(method='left')
+        def __call__(self, flow, K):
+            left = torch.zeros_like(flow[:, :1])
+            left[..., :20] = 1
+            return torch.cat([left, 1 - left], 1)
+    frames = list(scene.frames[:4])
+    for source in (frames, np.stack(frames), iter(frames), (f for f in frames)):
+        whole = segment(source, K=2, method=Left(), refine='image', fps=10)
+        assert whole.settings['method'] == 'left' and whole.settings['source'] == 'frames' and whole.settings['fps'] == 10
+        assert whole.labels.shape == (3, 96, 160) and torch.equal(whole.labels, next(iter(stream(frames, K=2, method=Left(), refine='image', fps=10))).labels)
+    with pytest.raises(ValueError, match='uint8'): segment(['a.png', 'b.png'])
+    big = [np.kron(f, np.ones((2, 2, 1), np.uint8)) for f in frames]
+    assert segment(big, K=2, method=Left(), most=5000).labels.shape[1:] == (54, 91)
+
+
+def test_again(scene, clip):
+    "A stream of what can be read again begins anew, with the same pieces; of what cannot, it says so."
+    again = stream(list(scene.frames[:12]), K=2, method='em', window=6, overlap=2)
+    one, two = list(again), list(again)
+    assert len(one) == len(two) > 1 and all(torch.equal(a.probs, b.probs) and a.first == b.first for a, b in zip(one, two))
+    assert len({id(p.seconds) for p in one}) == len(one)
+    with open(clip, 'rb') as file:
+        once = stream(file, K=1, method='em', window=16)
+        assert len(list(once)) > 1
+        with pytest.raises(ValueError, match='cannot be read again'): list(once)
+
+
+def test_recorded_is_what_acted(scene, tmp_path):
+    "Settings tell of no option that had no effect, and a warning tells that it had none."
+    flow = torch.randn(2, 4, 32, 48, generator=torch.Generator().manual_seed(0))
+    with pytest.warns(UserWarning, match='flow already, so flow and most had no effect'):
+        found = segment(flow, K=2, method='em', flow='dis-fine', most=1000)
+    assert [found.settings[k] for k in ('flow', 'most', 'device')] == [None]*3 and found.source.notes
+    assert segment(list(scene.frames[:3]), K=2).settings['device'] == ('cuda:0' if torch.cuda.is_available() else 'cpu')
+    plans = [segment(flow, K=2, adapt=1, motion_model=name, device='cpu').probs for name in ('QuadraticFull_fk3', 'Constant')]
+    assert not torch.equal(*plans) # the adaptation is by the model that was asked for
+    np.save(tmp_path/'a.npy', flow.numpy())
+    for option in (['--weights', 'x'], ['--device', 'cpu']):
+        assert run('segment', tmp_path/'a.npy', '-o', tmp_path/'OUT', '--method', 'em', *option) == 2
+    assert not (tmp_path/'OUT').exists()

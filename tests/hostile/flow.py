@@ -147,7 +147,7 @@ def _(d):
     yield
     read_flow(path)
 
-@row('Flow', 'an `.npy` of integers', 'floating-point', 'scale it first')
+@row('Flow', 'an `.npy` of integers', 'whole numbers (int16)', 'floating-point')
 def _(d):
     np.save(d/'a.npy', np.zeros((2, 8, 8), np.int16))
     yield

@@ -41,7 +41,7 @@ def _(d):
     yield
     still(open_frames(d/'f'))
 
-@row('Frames', 'two frames of one name (`1.jpg`, `1.png`)', 'ending')
+@row('Frames', 'two frames of one name (`1.jpg`, `1.png`)', '4 pictures (0.jpg', '4 pictures (0.png', '*.png')
 def _(d):
     put_pictures(d/'f', clip(), '.jpg')
     put_pictures(d/'f', clip(), '.png')

@@ -1,5 +1,6 @@
 "Videos, which FFmpeg reads."
 import os
+import warnings
 
 import av
 import numpy as np
@@ -39,17 +40,19 @@ def _(d):
     yield
     open_frames(d/'a.m3u8')
 
-@row('Videos', 'the name of an address, `http://…`', 'nothing of that name')
+@row('Videos', 'the name of an address, `http://…`', 'download')
 def _(d):
     yield
     open_frames('http://127.0.0.1:9/a.mp4')
 
-@row('Videos', 'a video cut in half', 'truncated')
+@row('Videos', 'a video cut in half', works=True)
 def _(d):
     write_video(d/'a.mkv', np.random.default_rng(0).integers(0, 255, (60, 48, 64, 3), dtype=np.uint8))
     path = changed(d/'a.mkv', lambda b: b[:len(b)//2])
     yield
-    open_frames(path)
+    with warnings.catch_warnings(action='ignore'): frames = open_frames(path)
+    assert 20 < frames.packets < 40 and '60 frames (2.40 s) are announced' in frames.notes[0]
+    return 'read as far as it goes, with a remark'
 
 @row('Videos', 'a size that changes midway', 'frame ', '64×48', '80×48')
 def _(d):
