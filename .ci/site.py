@@ -84,7 +84,7 @@ def with_fields(nb: dict, modules: Path) -> dict:
 def options() -> list:
     "Cells with the help of every command of the program."
     def told(*words):
-        return subprocess.run([sys.executable, '-c', 'from ltseg.cli import main; main()', *words, '--help'], check=True,
+        return subprocess.run([sys.executable, '-m', 'ltseg', *words, '--help'], check=True,
                               env={**os.environ, 'COLUMNS': '100'}, capture_output=True, text=True).stdout
     commands = re.findall(r'^    (\w+)  ', told(), re.MULTILINE)
     texts = ['## All options', *(f'### ltseg {c}\n\n```text\n{told(c).strip()}\n```' for c in commands)]

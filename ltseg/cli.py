@@ -164,9 +164,9 @@ def _add_segment_options(p, K): # K: the default
     p.add_argument('--method', choices=_METHODS, default='network',
                    help='how segments are found; em is a classical method (expectation '
                         'maximisation) that needs no weights')
-    p.add_argument('--weights', default='default',
-                   help='of the network: a name, or a .safetensors or .ckpt file; default: those '
-                        'that come with ltseg')
+    p.add_argument('--weights', default='default', metavar='NAME',
+                   help='weights of the network: a name, or a .safetensors or .ckpt file; default: '
+                        'those that come with ltseg')
     p.add_argument('--flow', choices=_FLOWS, default='dis',
                    help='how the optical flow between frames is estimated: dis is fast; dis-fine '
                         'is better and takes 2.5 times as long; deepflow is nearly as good and '
@@ -180,7 +180,7 @@ def _add_segment_options(p, K): # K: the default
     p.add_argument('--size', type=_size, metavar='HxW',
                    help='working size: flow is reduced to this height and width before it is '
                         'segmented; default: about 128x224 in the shape of the input')
-    p.add_argument('--device',
+    p.add_argument('--device', metavar='NAME',
                    help='where the network runs, such as cpu or cuda; default: a GPU if there is '
                         'one')
     _extra_options(p)
@@ -190,7 +190,7 @@ _BAD_FLOW = 'where flow is NaN or infinite: stop with an error, or take it as ze
 
 def _stream_options(p): # of a video of any length
     p.add_argument('--bad-flow', choices=('error', 'zero'), default='error', help=_BAD_FLOW)
-    p.add_argument('--fps', type=float,
+    p.add_argument('--fps', type=float, metavar='X',
                    help='frames per second; default: what the input says, else 25')
     p.add_argument('--window', type=int, default=48, metavar='N',
                    help='a long video is segmented in windows of N flows, one after the other')
@@ -212,7 +212,9 @@ def build_parser() -> argparse.ArgumentParser:
     'The parser of `ltseg`: a sub-parser for each command; what it parses has the function as `run`.'
     parser = _Parser(prog='ltseg',
                      description='Segment a video into the parts that move coherently.',
-                     epilog='ltseg COMMAND --help explains a command. To begin: ltseg demo')
+                     epilog='ltseg COMMAND --help explains a command. To begin: ltseg demo. The exit '
+                     'status is 0, or 1 if some of many videos failed, 2 for an error, 130 after '
+                     'Ctrl-C.')
     parser.add_argument('--version', action='version', version=f'ltseg {__version__}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     for add in (_add_segment, _add_demo, _add_report, _add_split, _add_flow, _add_train,
@@ -244,7 +246,8 @@ def _add_demo(commands):
     p = commands.add_parser('demo', help='try it: render a clip, segment it, compare with the truth',
                             description='Render a short clip of three moving objects, estimate its '
                             'flow, segment it, and print how well the segments overlap with the '
-                            'true objects (intersection over union, 1 is perfect).')
+                            'true objects (intersection over union, 1 is perfect).',
+                            epilog='Example: ltseg demo -o DEMO')
     p.add_argument('-o', '--out', default='ltseg-demo', metavar='OUT',
                    help='folder for the results; an earlier result in it is replaced')
     _add_segment_options(p, 'auto')
@@ -255,9 +258,11 @@ def _add_report(commands):
     p = commands.add_parser('report', help='show a result as one HTML page',
                             description='Write one HTML page that shows a result of ltseg segment '
                             'in any browser, without other files: move through time, switch '
-                            'segments on and off, read how they move.')
+                            'segments on and off, read how they move.',
+                            epilog='Example: ltseg report OUT')
     p.add_argument('result', metavar='OUT', help='folder that ltseg segment or demo wrote')
-    p.add_argument('-o', '--out', metavar='FILE', help='page to write; default: OUT/report.html')
+    p.add_argument('-o', '--out', metavar='FILE', help='page to write, .html; an earlier one is '
+                   'replaced; default: OUT/report.html')
     p.add_argument('--source', metavar='INPUT', help='video or folder of the frames; default: the '
                    'input that settings.json names, else overlay.mp4')
     p.add_argument('--width', type=int, default=640, metavar='N',

@@ -12,7 +12,7 @@ import pytest
 
 import ltseg.cli as cli
 from hostile import clip, put_video
-from hostile.program import COMMANDS
+from hostile.options import COMMANDS
 
 MAIN = [sys.executable, '-m', 'ltseg']
 LEAST = dict(segment=['clip.mp4', '-o', 'OUT'], demo=[], report=['OUT'], split=['DAVIS'], flow=['--data-file', 'D'], train=['-o', 'RUN'],

@@ -4,13 +4,11 @@ import os
 
 import numpy as np
 
-from ltseg.cli import build_parser
 from ltseg.files import InputError
 
 from .made import FLOW, clip, put_pictures
+from .options import COMMANDS
 from .table import ltseg, row
-
-COMMANDS = build_parser()._subparsers._group_actions[0].choices
 
 
 def refusal(*words) -> str:
