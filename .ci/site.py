@@ -84,11 +84,11 @@ def with_fields(nb: dict, modules: Path) -> dict:
 def options() -> list:
     "Cells with the help of every command of the program."
     def told(*words):
-        return subprocess.run([sys.executable, '-c', 'from ltseg.cli import main; main()', *words, '--help'], check=True,
+        return subprocess.run([sys.executable, '-m', 'ltseg', *words, '--help'], check=True,
                               env={**os.environ, 'COLUMNS': '100'}, capture_output=True, text=True).stdout
     commands = re.findall(r'^    (\w+)  ', told(), re.MULTILINE)
     texts = ['## All options', *(f'### ltseg {c}\n\n```text\n{told(c).strip()}\n```' for c in commands)]
-    return [dict(cell_type='markdown', id=f'options-{n}', metadata={}, source=text) for n, text in enumerate(texts)]
+    return [dict(cell_type='markdown', metadata={}, source=text) for text in texts]
 
 
 def quoted(text: str) -> str: return json.dumps(' '.join(text.split()), ensure_ascii=False)
@@ -116,6 +116,13 @@ def folded(nb: dict) -> dict:
         if cell['cell_type'] != 'code' or not (body := parsed(source)): continue
         if all(isinstance(n, (ast.Import, ast.ImportFrom)) for n in body):
             cell['source'] = f'#| code-fold: true\n#| code-summary: Imports\n{source}'
+    return nb
+
+
+def in_lines(nb: dict) -> dict:
+    """A notebook whose sources are lists of lines: of one that is a single text, Quarto (1.5 and later) loses the line breaks. Its cells are
+    numbered: nbdev gives those that it adds a random name, and the same pages would be other bytes."""
+    for n, cell in enumerate(nb['cells']): cell |= dict(id=f'c{n}', source=''.join(cell['source']).splitlines(keepends=True))
     return nb
 
 
@@ -209,14 +216,21 @@ def preview(proc: Path, docs: Path):
     shutil.copytree(proc/'images', docs/'images', dirs_exist_ok=True)
 
 
-def main():
+def processed() -> Path:
+    "The folder `_proc` with the notebooks as pages are made of them: anew, since what is inserted into one that is there would be in it twice."
     cfg = get_config()
-    proc, docs = proc_nbs(n_workers=0), cfg.doc_path
+    shutil.rmtree(cfg.config_path/'_proc', ignore_errors=True)
+    proc = proc_nbs(n_workers=0)
     for path in proc.rglob('*.ipynb'):
         nb, up = json.loads(path.read_text(encoding='utf8')), '../'*len(path.relative_to(proc).parents[1:])
         if path.name == '90_cli.ipynb': nb['cells'] += options()
         page = folded(captioned(with_fields(offline(nb, cfg.doc_host + cfg.doc_baseurl, up), cfg.lib_path)))
-        path.write_text(json.dumps(page), encoding='utf8')
+        path.write_text(json.dumps(in_lines(page)), encoding='utf8')
+    return proc
+
+
+def main():
+    docs, proc = get_config().doc_path, processed()
     shutil.rmtree(docs, ignore_errors=True)
     if shutil.which('quarto'):
         subprocess.run(['quarto', 'render', '--no-cache'], cwd=proc, check=True)

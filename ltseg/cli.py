@@ -6,8 +6,9 @@
 __all__ = ['build_parser', 'main']
 
 # %% ../nbs/90_cli.ipynb #ebaecb37
-import argparse, difflib, json, logging, os, re, sys, warnings
-from contextlib import contextmanager
+import argparse, difflib, json, logging, math, os, re, signal, sys, threading, warnings
+from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 from . import __version__
@@ -28,12 +29,21 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message): # the usage of a command is longer than the window
         self.exit(2, f'{self.prog}: error: {message}\n({self.prog} --help lists all that can be said)\n')
 
+    def _print_message(self, message, file=None): # argparse would hide that it cannot be written
+        if file is not sys.stdout: _say(message.rstrip())
+        elif status := _show(message.rstrip(), 0): raise SystemExit(status)
+
     def parse_known_args(self, args=None, namespace=None): # a misspelt word before a missing one
-        if self._subparsers is None:
-            named = [w for w in args or () if re.match('--[a-z]', w.split('=')[0])]
-            unknown = [w for w in named if w.split('=')[0] not in self._option_string_actions]
-            if unknown: self._reject(unknown, argparse.Namespace())
+        words = _before_paths(args or ())
+        if self._subparsers: words = takewhile(lambda w: w.startswith('-'), words) # up to the command
+        unknown = [w for w in words if self._is_unknown(w)]
+        if unknown: self._reject(unknown, argparse.Namespace())
         return super().parse_known_args(args, namespace)
+
+    def _is_unknown(self, word): # a word with a space is no option, but the name of a file
+        name, known = word.split('=')[0], self._option_string_actions
+        named = re.match('--?[a-zA-Z]', word) and ' ' not in word
+        return bool(named and name not in known and (word[1] == '-' or word[:2] not in known))
 
     def _get_option_tuples(self, word): # -K4 is -K 4, but -c is not -cs
         return [found for found in super()._get_option_tuples(word) if found[1] == word[:2]]
@@ -48,7 +58,9 @@ class _Parser(argparse.ArgumentParser):
         word = next((u for u in unknown if u.startswith('-')), unknown[0]).split('=')[0]
         kind, options = (('option', parser._option_string_actions) if word.startswith('-')
                          else ('argument', ()))
-        parser.error(f'unknown {kind} {word}' + _nearest(word, options))
+        hint = f'; the file of that name is ./{word}' if Path(word).exists() else _nearest(word, options)
+        if parser._subparsers and not hint: hint = f'; the command comes first: ltseg COMMAND {word}'
+        parser.error(f'unknown {kind} {word}{hint}')
 
     def _check_value(self, action, value): # argparse lists the choices; we name the nearest first
         try: super()._check_value(action, value)
@@ -56,13 +68,25 @@ class _Parser(argparse.ArgumentParser):
             hint, choices = _nearest(value, action.choices), ', '.join(map(str, action.choices))
             raise argparse.ArgumentError(action, f'unknown {value!r}{hint} (one of {choices})') from e
 
-def _nearest(word, options):
-    near = difflib.get_close_matches(str(word), list(options), n=1, cutoff=.4)
+    def _get_value(self, action, word): # "$CLIP" where CLIP is not set would be the current folder
+        if word == '' and action.nargs != argparse.PARSER:
+            raise argparse.ArgumentError(action, 'an empty word (of a variable that is not set?)')
+        return super()._get_value(action, word)
+
+def _before_paths(words): # those before `--`: what is behind it is taken as it is
+    return words[:words.index('--')] if '--' in words else words
+
+def _nearest(word, options): # in another case, or nearly so; one wrong letter tells nothing
+    word, options = str(word), list(options)
+    alike = .6 if word.startswith('-') else .4
+    near = ([o for o in options if o.lower() == word.lower()]
+            or not re.fullmatch('-.', word) and difflib.get_close_matches(word, options, 1, alike))
     return f'; did you mean {near[0]}?' if near else ''
 
 def _dashed(words): # long options with `-`, whichever of `-` and `_` they were written with
-    names = (w.partition('=') if w.startswith('--') else ('', '', w) for w in words)
-    return [name.replace('_', '-') + eq + value for name, eq, value in names]
+    named = _before_paths(words)
+    parts = (w.partition('=') if re.match('--[\\w-]+(=|$)', w) else ('', '', w) for w in named)
+    return [name.replace('_', '-') + eq + value for name, eq, value in parts] + words[len(named):]
 
 # %% ../nbs/90_cli.ipynb #7524c21d
 _FLOWS, _METHODS, _NETWORKS, _RECIPES = (
@@ -82,17 +106,48 @@ _RULES = ('exceptbiggest', 'offborder', 'topiou', 'optimax', 'optimax_all', 'lin
           'linear_assignment_bg')
 
 # %% ../nbs/90_cli.ipynb #57b01d54
+class _Number: # a type of argparse: text -> number, within limits
+    def __init__(self, kind, low=-math.inf, high=math.inf, all=False): # all: -1 stands for all
+        self.kind, self.low, self.high, self.all = kind, low, high, all
+
+    def __str__(self):
+        words = 'a whole number' if self.kind is int else 'a number'
+        if self.low > -math.inf: words += f' from {self.low:,}'
+        if self.high < math.inf: words += f' to {self.high:,}'
+        return words + ' (or -1 for all)'*self.all
+
+    def __call__(self, text):
+        try: n = self.kind(text)
+        except ValueError: n = math.nan
+        if self.low <= n <= self.high and abs(n) < math.inf or self.all and n == -1: return n
+        raise argparse.ArgumentTypeError(f'expected {self}, found {text!r}')
+
 def _size(text): # '128x224' -> (128, 224)
     try: h, w = map(int, text.lower().split('x'))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'expected HEIGHTxWIDTH such as 128x224, found {text!r}')
-    return h, w
+    except ValueError: h = w = 0
+    if min(h, w) >= 16: return h, w
+    raise argparse.ArgumentTypeError('expected HEIGHTxWIDTH such as 128x224, both at least 16, '
+                                     f'found {text!r}')
 
 def _segments(text): # '4' -> 4; 'auto' stays
     if text == 'auto': return text
-    try: return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f'expected a number of segments, or auto, found {text!r}')
+    try: return _Number(int, 1, 255)(text)
+    except argparse.ArgumentTypeError as e:
+        raise argparse.ArgumentTypeError(f'{e}'.replace(', found', ', or auto, found')) from e
+
+# %% ../nbs/90_cli.ipynb #20228553
+_RANGES = dict( # option -> (lowest, highest), and whether -1 stands for all
+    adapt=(0,), fps=(.001, 100_000), window=(2,), overlap=(1,), most=(256,), # 16x16
+    width=(16, 4096), max_frames=(1, 100_000), quality=(0, 100),
+    synthetic=(0,), real_share=(0, 1), steps=(1,), epoch_steps=(1,), val=(1,), subsample=(1,),
+    length=(1,), masks=(2, 255), supervised=(0,), unsupervised=(0,), lr=(0,), batch_size=(1,),
+    average=(0, .999999), seed=(0, 2**32 - 1), workers=(0, 1024), gpus=(1,),
+    img_size=(16,), devices=(1,), num_nodes=(1,), cut_size=(1, math.inf, True),
+    cut_select=(1, math.inf, True))
+
+def _limit_numbers(parser): # of a command
+    for a in parser._actions:
+        if a.type in (int, float): a.type = _Number(a.type, *_RANGES.get(a.dest, ()))
 
 # %% ../nbs/90_cli.ipynb #91c979f7
 def _extra_options(p): # what costs time
@@ -109,9 +164,9 @@ def _add_segment_options(p, K): # K: the default
     p.add_argument('--method', choices=_METHODS, default='network',
                    help='how segments are found; em is a classical method (expectation '
                         'maximisation) that needs no weights')
-    p.add_argument('--weights', default='default',
-                   help='of the network: a name, or a .safetensors or .ckpt file; default: those '
-                        'that come with ltseg')
+    p.add_argument('--weights', default='default', metavar='NAME',
+                   help='weights of the network: a name, or a .safetensors or .ckpt file; default: '
+                        'those that come with ltseg')
     p.add_argument('--flow', choices=_FLOWS, default='dis',
                    help='how the optical flow between frames is estimated: dis is fast; dis-fine '
                         'is better and takes 2.5 times as long; deepflow is nearly as good and '
@@ -125,7 +180,7 @@ def _add_segment_options(p, K): # K: the default
     p.add_argument('--size', type=_size, metavar='HxW',
                    help='working size: flow is reduced to this height and width before it is '
                         'segmented; default: about 128x224 in the shape of the input')
-    p.add_argument('--device',
+    p.add_argument('--device', metavar='NAME',
                    help='where the network runs, such as cpu or cuda; default: a GPU if there is '
                         'one')
     _extra_options(p)
@@ -135,7 +190,7 @@ _BAD_FLOW = 'where flow is NaN or infinite: stop with an error, or take it as ze
 
 def _stream_options(p): # of a video of any length
     p.add_argument('--bad-flow', choices=('error', 'zero'), default='error', help=_BAD_FLOW)
-    p.add_argument('--fps', type=float,
+    p.add_argument('--fps', type=float, metavar='X',
                    help='frames per second; default: what the input says, else 25')
     p.add_argument('--window', type=int, default=48, metavar='N',
                    help='a long video is segmented in windows of N flows, one after the other')
@@ -157,12 +212,15 @@ def build_parser() -> argparse.ArgumentParser:
     'The parser of `ltseg`: a sub-parser for each command; what it parses has the function as `run`.'
     parser = _Parser(prog='ltseg',
                      description='Segment a video into the parts that move coherently.',
-                     epilog='ltseg COMMAND --help explains a command. To begin: ltseg demo')
+                     epilog='ltseg COMMAND --help explains a command. To begin: ltseg demo. The exit '
+                     'status is 0, or 1 if some of many videos failed, 2 for an error, 130 after '
+                     'Ctrl-C.')
     parser.add_argument('--version', action='version', version=f'ltseg {__version__}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
     for add in (_add_segment, _add_demo, _add_report, _add_split, _add_flow, _add_train,
                 _add_predict, _add_evaluate, _add_export):
         add(commands)
+    for command in commands.choices.values(): _limit_numbers(command)
     return parser
 
 def _add_segment(commands):
@@ -188,7 +246,8 @@ def _add_demo(commands):
     p = commands.add_parser('demo', help='try it: render a clip, segment it, compare with the truth',
                             description='Render a short clip of three moving objects, estimate its '
                             'flow, segment it, and print how well the segments overlap with the '
-                            'true objects (intersection over union, 1 is perfect).')
+                            'true objects (intersection over union, 1 is perfect).',
+                            epilog='Example: ltseg demo -o DEMO')
     p.add_argument('-o', '--out', default='ltseg-demo', metavar='OUT',
                    help='folder for the results; an earlier result in it is replaced')
     _add_segment_options(p, 'auto')
@@ -199,9 +258,11 @@ def _add_report(commands):
     p = commands.add_parser('report', help='show a result as one HTML page',
                             description='Write one HTML page that shows a result of ltseg segment '
                             'in any browser, without other files: move through time, switch '
-                            'segments on and off, read how they move.')
+                            'segments on and off, read how they move.',
+                            epilog='Example: ltseg report OUT')
     p.add_argument('result', metavar='OUT', help='folder that ltseg segment or demo wrote')
-    p.add_argument('-o', '--out', metavar='FILE', help='page to write; default: OUT/report.html')
+    p.add_argument('-o', '--out', metavar='FILE', help='page to write, .html; an earlier one is '
+                   'replaced; default: OUT/report.html')
     p.add_argument('--source', metavar='INPUT', help='video or folder of the frames; default: the '
                    'input that settings.json names, else overlay.mp4')
     p.add_argument('--width', type=int, default=640, metavar='N',
@@ -540,7 +601,7 @@ def _add_export(commands):
 def _estimator(args): # a name, or the one estimator that takes weights
     if args.flow_weights is None: return args.flow
     if args.flow != 'raft':
-        raise InputError('--flow-weights', '--flow raft with it', f'--flow {args.flow}')
+        raise InputError('--flow-weights', f'these are of raft, but --flow is {args.flow}; give --flow raft with them')
     from ltseg.video import RAFT
     return RAFT(args.flow_weights)
 
@@ -783,7 +844,10 @@ def _export(args):
 
 # %% ../nbs/90_cli.ipynb #10596e4d
 class _Stderr(logging.Handler): # to stderr as it is now, which tests and notebooks redirect
-    def emit(self, record): print(self.format(record), file=sys.stderr)
+    def emit(self, record): _say(self.format(record))
+
+def _say(text): # a closed stderr stops no work
+    with suppress(OSError): print(text, file=sys.stderr)
 
 @contextmanager
 def _logged_warnings(): # ours, every one; those of others are shown as Python shows them
@@ -797,19 +861,82 @@ def _logged_warnings(): # ours, every one; those of others are shown as Python s
         warnings.showwarning = show
         yield
 
+# %% ../nbs/90_cli.ipynb #42d9da05
+class _Stopped(KeyboardInterrupt): # by another signal than that of Ctrl-C
+    def __init__(self, number): self.number = number
+
+@contextmanager
+def _stoppable(): # only where nobody else handles the signals
+    own = os.getpid()
+
+    def stop(number, frame):
+        if os.getpid() == own: raise _Stopped(number)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    main = threading.current_thread() is threading.main_thread()
+    taken = [n for n in (signal.SIGTERM, signal.SIGHUP) if main and signal.getsignal(n) == signal.SIG_DFL]
+    for n in taken: signal.signal(n, stop)
+    try: yield
+    finally:
+        for n in taken: signal.signal(n, signal.SIG_DFL)
+
+# %% ../nbs/90_cli.ipynb #2688c556
+def _way_on(args): # None before they are parsed
+    if args is None or args.run is not _flow and not hasattr(args, 'resume'): return ''
+    instead = ' instead of --overwrite' if getattr(args, 'overwrite', False) else ''
+    resume = '' if getattr(args, 'resume', True) else f' with --resume{instead}'
+    return f'the same command{resume} goes on'
+
+def _stop_words(e, args): # -> what is said, exit status
+    number = getattr(e, 'number', signal.SIGINT)
+    by = '' if number == signal.SIGINT else f' by {signal.Signals(number).name}'
+    return '; '.join(['ltseg: stopped' + by, *filter(None, getattr(e, '__notes__', [_way_on(args)]))]), 128 + number
+
+# %% ../nbs/90_cli.ipynb #1775f57e
+def _open_streams():
+    for number, name in enumerate(('stdin', 'stdout', 'stderr')):
+        try: os.fstat(number)
+        except OSError: os.open(os.devnull, os.O_RDWR) # takes the lowest free number: this one
+        if getattr(sys, name) is None: setattr(sys, name, open(number, 'w' if number else 'r', closefd=False))
+    if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace')
+
+def _show(summary, status): # -> status
+    try:
+        if summary: print(summary)
+        sys.stdout.flush()
+        return status
+    except OSError as e: # Python would try again when it ends
+        with open(os.devnull, 'w') as nothing: os.dup2(nothing.fileno(), sys.stdout.fileno())
+        if isinstance(e, BrokenPipeError): return status # who read it has seen enough
+        _say(f'ltseg: standard output: {e.strerror}')
+        return status or 2
+
+# %% ../nbs/90_cli.ipynb #0957d638
+def _error_words(e): # in one line; those of the system without its number
+    if isinstance(e, OSError) and e.strerror and e.filename is not None: return f'{e.filename}: {e.strerror}'
+    if isinstance(e, MemoryError): return f'not enough memory ({e})' if str(e) else 'not enough memory'
+    return str(e) or type(e).__name__
+
 def main(argv=None # the words after `ltseg`; None: those of the process
         ) -> int:
-    'The program `ltseg`; returns its exit status: 0, or 1 if some videos failed, or 2 for an error.'
+    '''The program `ltseg`; returns its exit status.
+
+    0, or 1 if some videos failed, or 2 for an error, or 130 after Ctrl-C.'''
+    _open_streams()
     logging.basicConfig(level=logging.WARNING, format='%(message)s', handlers=[_Stderr()])
     # read when torch is imported: threads that wait must not keep busy the cores that others need
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-    words = sys.argv[1:] if argv is None else argv
-    args = build_parser().parse_args(_dashed(words or ['--help']))
+    words, args, told = list(sys.argv[1:] if argv is None else argv), None, ''
     try:
-        with _logged_warnings(): told = args.run(args)
-    except (InputError, ImportError, OSError) as e:
-        print(f'ltseg: {e}', file=sys.stderr)
-        return 2
-    summary, status = (told, 0) if isinstance(told, str) else told
-    print(summary)
-    return status
+        with _stoppable(), _logged_warnings():
+            args = build_parser().parse_args(_dashed(words or ['--help']))
+            told = args.run(args)
+    except SystemExit as e: told = '', e.code or 0 # of the parser, which has said why
+    except KeyboardInterrupt as e:
+        said, status = _stop_words(e, args)
+        _say(said)
+        told = '', status
+    except (InputError, ImportError, OSError, MemoryError) as e:
+        _say(f'ltseg: {_error_words(e)}')
+        told = '', 2
+    return _show(*((told, 0) if isinstance(told, str) else told))

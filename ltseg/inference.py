@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from .adapt import Adaptation
 from .em import em_segment
-from .files import InputError, choose
+from .files import InputError, brief, choose
 from .flow import is_flow
 from .link import Linker, Memory
 from .merge import Merge
@@ -49,10 +49,15 @@ class Method(Protocol):
 # %% ../nbs/80_inference.ipynb #d05b9d8b
 def _device(name):
     if name is None: name = 'cuda' if torch.cuda.is_available() else 'cpu'
-    try: return torch.empty(0, device=name).device
+    try:
+        one = torch.ones(1, device=name)
+        one.item() # there are devices that compute nothing, such as meta
+        return one.device
     except (RuntimeError, AssertionError, NotImplementedError) as e: # torch has no error for this
-        raise InputError('device', 'one that torch can use here, such as cpu',
-                         f'{name!r} ({str(e).splitlines()[0]})') from e
+        here = ['cpu', *(f'cuda:{n}' for n in range(torch.cuda.device_count()))]
+        if torch.backends.mps.is_available(): here.append('mps')
+        raise InputError('device', f'{name!r} cannot be used here, but {" or ".join(here)} can '
+                         f'({brief(e)})') from e
 
 class NetworkMethod:
     'Masks by a trained network; `InputError` if torch cannot use the device.'

@@ -7,7 +7,7 @@ __all__ = ['Result', 'read_result', 'uncover', 'open_pictures', 'reduced_size', 
            'motion_table', 'page_data', 'render_page', 'write_report']
 
 # %% ../nbs/86_report.ipynb #a8f2aceb
-import base64, html, json, math, re, zlib
+import base64, html, json, math, os, re, zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .files import InputError, atomic_path
+from .files import InputError, Notes, atomic_path, brief
 from .flow import is_flow
 from .motion import MotionModel
 from .plots import SAFE_PALETTE, read_labels, spread
@@ -60,31 +60,34 @@ class Result:
 # %% ../nbs/86_report.ipynb #f2e2e24b
 def _read_json(file):
     try: return json.loads(file.read_text(encoding='utf8'))
-    except (OSError, ValueError) as e: raise InputError(file, 'JSON', str(e)) from e
+    except (OSError, ValueError) as e: raise InputError(file, f'cannot be read as JSON ({brief(e)})') from e
 
-def _check_story(story, file): # of what is used here, the form; not the values
-    what = 'what ltseg segment writes'
-    if not isinstance(story, dict): raise InputError(file, what, type(story).__name__)
-    names, segments = story.get('frames'), story.get('segments')
-    if not isinstance(names, list) or not names: raise InputError(file, f'{what}: frames', repr(names))
-    for name in names: # such as ../../secret: a label image lies in labels/
-        if not isinstance(name, str) or not name or Path(name).name != name or '\0' in name:
-            raise InputError(file, 'names of frames without a folder', repr(name))
-    if not isinstance(segments, list): raise InputError(file, f'{what}: segments', repr(segments))
-    for s in segments:
-        if not isinstance(s, dict) or type(s.get('label')) is not int or not 0 <= s['label'] <= 255:
-            raise InputError(file, 'segments with a label from 0 to 255', repr(s)[:80])
+def _is_name(name): # not such as ../../secret: a label image lies in labels/
+    try: return isinstance(name, str) and bool(os.fsencode(name)) and Path(name).name == name and '\0' not in name
+    except UnicodeEncodeError: return False # no file can have it
+
+def _faults(story): # of what is used here, the form; not the values
+    names, segments, fps = (story.get(n) for n in ('frames', 'segments', 'fps'))
+    if not isinstance(names, list) or not names: yield f'no list of frames, but {names!r:.80}'
+    else: yield from (f'{n!r} is no name of a frame (without a folder)' for n in names if not _is_name(n))
+    if not isinstance(segments, list): yield f'no list of segments, but {segments!r:.80}'
+    else: yield from (f'no label from 0 to 255 in {s!r:.80}' for s in segments if not _has_label(s))
+    if fps is not None and not (type(fps) in (int, float) and 0 < fps < math.inf): yield f'fps {fps!r:.80}'
+
+def _has_label(segment):
+    return isinstance(segment, dict) and type(segment.get('label')) is int and 0 <= segment['label'] <= 255
 
 def read_result(out # folder of `ltseg segment`
                ) -> Result: # its label images are read when they are asked for
     'Reads a finished result; an `InputError` says what is missing or wrong.'
-    out, story = Path(out), Path(out)/'segments.json'
-    if not story.is_file():
-        raise InputError(out, 'a finished result (a folder with segments.json)', 'none')
-    found = _read_json(story)
-    _check_story(found, story)
+    out, file = Path(out), Path(out)/'segments.json'
+    if not out.is_dir(): raise InputError(out, 'there is no folder of that name')
+    if not file.is_file(): raise InputError(out, 'no finished result: there is no segments.json in it')
+    story = _read_json(file)
+    fault = next(_faults(story), None) if isinstance(story, dict) else f'{story!r:.80}'
+    if fault: raise InputError(file, f'damaged, or not what ltseg segment writes ({fault})')
     settings = _read_json(out/'settings.json') if (out/'settings.json').is_file() else {}
-    return Result(out, found, settings if isinstance(settings, dict) else {})
+    return Result(out, story, settings if isinstance(settings, dict) else {})
 
 # %% ../nbs/86_report.ipynb #098e09ea
 _ALPHA = .5 # of `overlay`
@@ -106,28 +109,37 @@ def uncover(frame:np.ndarray, # (H,W,3) uint8, made by `overlay`
     return np.where(covered[..., None], filled, bare).astype(np.uint8)
 
 # %% ../nbs/86_report.ipynb #da4f486f
-def _fits(frames, result): # why `frames` are not those of the result; None if they may be
-    (H, W), (h, w), T = result.size, frames.size, len(result.names)
-    if abs(h*W - w*H) > max(h, w, H, W): return f'{w}×{h} pixels for labels of {W}×{H}'
-    if length_hint(frames) < T: return f'{length_hint(frames)} frames for {T} label images'
+def _misfit(frames, result, given): # why `frames` are not those of the result, None if they may be; given: by the user
+    (H, W), (h, w), T, n = result.size, frames.size, len(result.names), length_hint(frames)
+    if abs(h*W - w*H) > max(h, w, H, W): return f'{w}×{h} pixels, and the labels have {W}×{H}'
+    if n < T or given and n > T + 1: # of a recording that broke off, more are announced than there are
+        return f'{n} frames, and there are {T} label images, one less than frames'
     first, last = frames.name(0), frames.name(T - 1)
-    if [first, last] != [result.names[0], result.names[-1]]: return f'frames {first} to {last}'
+    if [first, last] != [result.names[0], result.names[-1]]:
+        return f'frames {first} to {last}, and the label images are {result.names[0]} to {result.names[-1]}'
 
 def open_pictures(result:Result,
                   source=None # video or folder of frames; None: the one in the settings, else overlay.mp4
                  ) -> tuple: # (frames of `open_frames` or None; 'frames', 'overlay' or 'none')
-    'Finds the pictures of a result; a `source` that does not fit is an `InputError`.'
+    'Finds the pictures of a result; a `source` that does not fit is an `InputError`, one of the settings an `InputWarning`.'
     if source is not None:
         frames = open_frames(source)
-        if why := _fits(frames, result): raise InputError(source, 'the input of this result', why)
+        if why := _misfit(frames, result, True): raise InputError(source, f'not the input of this result: {why}')
         return frames, 'frames'
-    recorded, video = result.settings.get('source'), result.folder/'overlay.mp4'
-    try:
-        if isinstance(recorded, str) and Path(recorded).exists() and not is_flow(recorded):
-            frames = open_frames(recorded)
-            if not _fits(frames, result): return frames, 'frames'
-    except (InputError, OSError, ValueError): pass # what is there now is no video: not the input
+    video, frames = result.folder/'overlay.mp4', _recorded_frames(result)
+    if frames is not None: return frames, 'frames'
     return (open_frames(video), 'overlay') if video.is_file() else (None, 'none')
+
+def _recorded_frames(result): # None: they are gone, or were none
+    source = result.settings.get('source')
+    try:
+        if not isinstance(source, str) or not Path(source).exists() or is_flow(source): return None
+        frames = open_frames(source)
+    except (InputError, OSError, ValueError) as e: why = str(e).removeprefix(f'{source}: ')
+    else: why = _misfit(frames, result, False)
+    if not why: return frames
+    Notes().add(source, f'not the input of this result any more: {why}; the pictures come from overlay.mp4')
+
 
 # %% ../nbs/86_report.ipynb #9431ba31
 def reduced_size(size, # (H,W) of a picture
@@ -167,7 +179,7 @@ def _pictures(result, frames, kind, shown) -> Iterator: # of (H,W,3) uint8 at th
         yield picture
         t = next(wanted, None)
         if t is None: return
-    raise InputError(result.folder, f'a picture of frame {t}', 'a source that ends before it')
+    raise InputError(result.folder, f'the pictures end before frame {t}')
 
 # %% ../nbs/86_report.ipynb #a72bb3ab
 def quadratics(model:MotionModel, # of the parameters
@@ -220,9 +232,9 @@ def motion_table(result:Result, # of which the motion is wanted
         model, windows = MotionModel(result.story['motion_model']), result.story.get('windows') or [0]
         for row, group in zip(table, groups.values()):
             for s in group: _fill(row, motion_pieces(s.get('motion'), model, T, windows), model, shown)
-    except (KeyError, TypeError, ValueError, AttributeError) as e: # ValueError: an InputError, too
-        file = result.folder/'segments.json'
-        raise InputError(file, 'motion as ltseg segment writes it', f'{type(e).__name__}: {e}') from e
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, RuntimeError) as e: # of torch, too
+        raise InputError(result.folder/'segments.json',
+                         f'its motion is damaged, or not written by ltseg segment ({type(e).__name__}: {brief(e)})') from e
     return table
 
 def _by_label(story): # label -> its segments; over a very long video several may share one
@@ -300,12 +312,13 @@ def render_page(data:dict # of `page_data`
     'The page: template and data in one.'
     text = json.dumps(data, allow_nan=False, separators=(',', ':'))
     for c in '<>&': text = text.replace(c, f'\\u{ord(c):04x}')
-    values = dict(title=html.escape(f'{data["title"]} – motion segments'), data=text)
+    title = data['title'].encode('utf8', 'replace').decode('utf8') # a name of a file may hold any bytes
+    values = dict(title=html.escape(f'{title} – motion segments'), data=text)
     template = files('ltseg').joinpath('report_template.html').read_text(encoding='utf8')
     return re.sub(r'\{\{(title|data)\}\}', lambda found: values[found[1]], template) # in one go
 
 def write_report(out, # folder of a finished result
-                 to=None, # file to write; None: report.html in that folder
+                 to=None, # file to write, .html, in place of an earlier page; None: report.html in that folder
                  source=None, # video or folder of the pictures; None: the input, else overlay.mp4, else none
                  width:int=640, # pixels of the longer side in the page, at most; 16 to 4096
                  max_frames:int=240, # of the page, 1 to 100,000; evenly spread, if the result has more
@@ -316,7 +329,10 @@ def write_report(out, # folder of a finished result
     for what, value, low, high in [('width', width, 16, 4096), ('max_frames', max_frames, 1, 100_000),
                                    ('quality', quality, 0, 100)]:
         if not low <= value <= high: raise InputError(what, f'a number from {low} to {high}', str(value))
-    page = render_page(page_data(read_result(out), source, width, max_frames, quality))
     to = Path(out)/'report.html' if to is None else Path(to)
+    if to.suffix.lower() not in ('.html', '.htm'): # a file of the result, or of somebody else, is not replaced
+        raise InputError(to, 'the page needs a name that ends in .html')
+    if to.is_dir(): raise InputError(to, 'there is a folder of that name; give the name of a file')
+    page = render_page(page_data(read_result(out), source, width, max_frames, quality))
     with atomic_path(to) as tmp: tmp.write_text(page, encoding='utf8')
     return to

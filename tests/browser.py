@@ -21,7 +21,7 @@ WIDE, NARROW = (1440, 900), (390, 844)
 needs_axe = pytest.mark.skipif(not AXE.is_file(), reason=f'no axe-core here: npm install --prefix {ARTIFACTS/"npm"} axe-core')
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope='session')
 def chromium(tmp_path_factory):
     "A browser that logs what the console says and what is asked of the network."
     options = webdriver.ChromeOptions()

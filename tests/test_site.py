@@ -7,6 +7,9 @@ import importlib.util
 import json
 import os
 import re
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from configparser import ConfigParser
 from functools import cache
@@ -230,6 +233,28 @@ def test_imports_are_folded(builder):
     sources = ['import os\nfrom a import (b,\n  c)', 'import os\nprint(1)', '%matplotlib inline', 'x = 1']
     found = [c['source'] for c in builder.folded(notebook(*sources))['cells']]
     assert found == ['#| code-fold: true\n#| code-summary: Imports\n' + sources[0], *sources[1:]]
+
+
+def test_sources_are_lines(builder):
+    texts = ['# A\n\nb\n', '#| hide\nx = 1', '']
+    found = [c['source'] for c in builder.in_lines(notebook(*texts))['cells']]
+    assert found == [['# A\n', '\n', 'b\n'], ['#| hide\n', 'x = 1'], []]
+    assert builder.in_lines(dict(cells=[dict(source=found[0])]))['cells'][0]['source'] == found[0]
+
+
+def test_a_second_build_changes_nothing(tmp_path):
+    "Of a page whose imports are folded, and of the one that all options are added to."
+    names = ['00_files', '90_cli']
+    for folder in ('ltseg', '.ci'): shutil.copytree(ROOT/folder, tmp_path/folder, ignore=shutil.ignore_patterns('__pycache__'))
+    shutil.copy(ROOT/'settings.ini', tmp_path)
+    (tmp_path/'nbs').mkdir()
+    for name in names: shutil.copy(NBS/f'{name}.ipynb', tmp_path/'nbs')
+    build = 'import hashlib, runpy\nfor _ in range(2):\n    proc = runpy.run_path(".ci/site.py")["processed"]()\n    print(sorted((p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in proc.iterdir()))'
+    done = subprocess.run([sys.executable, '-c', build], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, second = (line for line in done.stdout.splitlines() if line.startswith("[('00_files"))
+    assert first == second and all(name in first for name in names)
+    assert '## All options' in (tmp_path/'_proc'/'90_cli.ipynb').read_text(encoding='utf8')
 
 
 class Page(HTMLParser):

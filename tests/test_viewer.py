@@ -90,7 +90,7 @@ class Viewer:
 
     def __getitem__(self, name): return self.browser.find_element('id', name)
     def js(self, code, *args): return self.browser.execute_script(f'return {code}', *args)
-    def until(self, truth): return WebDriverWait(self.browser, 10, .02).until(lambda _: truth())
+    def until(self, truth): return WebDriverWait(self.browser, 60, .02).until(lambda _: truth())
 
     @property
     def frame(self): return int(self['strip'].get_attribute('aria-valuenow')) - 1

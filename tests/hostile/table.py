@@ -15,6 +15,8 @@ from typing import Callable, NamedTuple
 from ltseg.cli import main
 from ltseg.files import InputError
 
+from .options import strange
+
 ROWS = []
 
 
@@ -101,4 +103,7 @@ def ltseg(*words):
         except SystemExit as e: status = e.code
     message = said.getvalue()
     assert status in (0, 2) and 'Traceback' not in message, message
+    typed = {str(w).split('=')[0] for w in words}
+    advised = set(strange(str(words[0]), message)) - typed if status else ()
+    assert not advised, f'{advised} is no option of ltseg {words[0]}: {message}'
     if status: raise Refused(message.split('ltseg: ')[-1].split('ltseg segment: ')[-1].strip())
