@@ -96,7 +96,7 @@ for what, command in COMMANDS.items():
 
 for what, damage, *words in [
     ('the flow of the last sequence is cut short', lambda d: changed(d/'data/Flow/dis/a/2.flo', lambda b: b[:-100]), '2.flo'),
-    ('flow has a NaN', lambda d: changed(d/'data/Flow/dis/a/2.flo', lambda b: b[:-4] + np.float32(np.nan).tobytes()), '2.flo', '--bad-flow zero'),
+    ('flow has a NaN', lambda d: changed(d/'data/Flow/dis/a/2.flo', lambda b: b[:-4] + np.float32(np.nan).tobytes()), '2.flo', 'no finite flow'),
     ('flow shows another picture than the images', lambda d: (shutil.rmtree(d/'data/Flow/dis'), put_flow(d, 'dis', (32, 32))), '32×32', '48×32')]:
     for command in ('predict', 'evaluate'):
         @row('Scores', f'`{command}` where {what}', *words)
