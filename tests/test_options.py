@@ -207,7 +207,7 @@ CASES = {
         'name': [Acts('--name NAME')], 'base_dir': [Acts('--base-dir {top}')], 'layout': [Refused('layout', '--layout fbms')],
         'resolution': [Acts('--resolution 240p'), Refused('--resolution', '--resolution 480p', 'split {top}/clip -o OUT --layout plain')],
         'annotations': [Acts('--annotations Annotations_unsupervised')], 'image_set': [Acts('--image-set 2017', LINES['split'] + ' --image-set 2016')],
-        'val': [Acts('--val a')], 'test': [Acts('--test a')], 'overwrite': [Needed('--overwrite', '--overwrite', LINES['split'].replace('OUT', 'FULL'))]},
+        'val': [Acts('--val a', 'split {top}/data -o OUT')], 'test': [Acts('--test a', 'split {top}/data -o OUT')], 'overwrite': [Needed('--overwrite', '--overwrite', LINES['split'].replace('OUT', 'FULL'))]},
     'flow': {
         'data_file': [Acts('--data-file OTHER')], 'base_dir': [Needed('SPLIT', '--base-dir OUT', 'flow --data-file SPLIT')],
         'flow': [Acts('--flow dis-fast')], 'flow_weights': [Refused('raft', '--flow-weights {top}/one.safetensors')],
@@ -232,7 +232,7 @@ CASES = {
         'cache': [Acts('--cache memory', SPLIT, dict(cache='memory')), Refused('--cache', '--cache memory')],
         'size': [Acts('--size 32x64', RENDERED, dict(size=[32, 64])), Refused('--size', '--size 32x64'), Acts('--image-size 1.0', SPLIT)],
         'length': [Acts('--length 4', RENDERED, dict(length=4)), Refused('--length', '--length 2')],
-        'augment': [Acts('--augment')], 'perturb': [Acts('--perturb', THRICE.replace('/shard', '/longer') + ' --batch-size 4')],
+        'augment': [Acts('--augment')], 'perturb': [Acts('--perturb', THRICE.replace('/shard', '/longer') + ' --batch-size 4 --seed 7')],
         'network': [Acts('--network ltms', FRESH), Refused('--network', '--network ltms')], 'masks': [Acts('-L 4')],
         'norm': [Acts('--norm batch', FRESH + ' --network ltms'), Refused('norm', '--norm batch', FRESH)], 'queries': [Acts('--queries gaussian', FRESH)],
         'decoder': [Acts('--decoder slots', FRESH)], 'finetune': [Acts('--finetune {top}/two.safetensors')],
@@ -245,7 +245,7 @@ CASES = {
         'schedule': [Acts('--schedule StepLR', THRICE)], 'lr': [Acts('--lr .01')], 'batch_size': [Acts('--batch-size 2')], 'average': [Acts('--average .5', THRICE)],
         'seed': [Acts('--seed 7')], 'workers': [Refused('--workers', '--workers -1')], 'loggers': [Acts('--loggers tensorboard')],
         **{name: [Passed(f'--{name.replace("_", "-")} 1')] for name in _TRAINER}, 'accelerator': [Passed('--accelerator cpu')], 'max_epochs': [Passed('--max-epochs 1', SPLIT)],
-        **{f'min_{what}': [Passed(f'--min-{what} 1 --max-time 00:00:01:00')] for what in ('steps', 'epochs')}, 'gpus': [Passed('--gpus 2')]},
+        **{f'min_{what}': [Passed(f'--min-{what} 1 --max-time 00:00:01:00')] for what in ('steps', 'epochs')}, 'gpus': [Passed('--gpus 2', LINES['train'].replace('--accelerator cpu', ''))]},
     'predict': {k: make('predict') for k, make in COMMON.items()} | {
         'K': [*COMMON['K']('predict'), Acts('-K auto --motion-model Affine', BY_NETWORK['predict'], dict(K='auto', motion_model='Affine'))],
         'motion_model': [*COMMON['motion_model']('predict'), Acts('--motion-model Affine', BY_NETWORK['predict'] + ' --save-vis', dict(motion_model='Affine'))],
