@@ -1,7 +1,8 @@
 """Every option of every command acts, or is refused; and what is recorded is what acted.
 
-The options are those of the parser: a new one without a case fails. A case runs the command on tiny data, with the option and without. All files are compared but for
-the records (settings.json and its like) and what tells times. Options that change how a result is computed, not what, are `Same`; what is not of their kind is refused.
+The options are those of the parser: a new one without a case fails. A case runs the command on tiny data, with the option and
+without. All files are compared but for the records (settings.json and its like) and what tells times. An option that changes how a
+result is computed, not what, is `Same`; one that does nothing is refused, or the record does not claim it.
 """
 import argparse
 import json
@@ -43,8 +44,8 @@ RENDERED = LINES['train'].replace('--shards {top}/shard', '--synthetic 5 --lengt
 MIXED = LINES['train'] + ' --videos {top}/long --unsupervised 1'
 THRICE = LINES['train'] + ' --steps 3 --epoch-steps 3'
 BLIND = LINES['train'] + ' --unsupervised 1'
-SPLIT = ('train -o OUT --data-file SPLIT --base-dir {top}/data --finetune {top}/one.safetensors --size 32x48 --length 3 --batch-size 1 --boundaries Periodic '
-         '--max-epochs 1 --limit-train-batches 1 --accelerator cpu')
+SPLIT = ('train -o OUT --data-file SPLIT --base-dir {top}/data --finetune {top}/one.safetensors --size 32x48 --length 3 '
+         '--batch-size 1 --boundaries Periodic --max-epochs 1 --limit-train-batches 1 --accelerator cpu')
 
 
 @dataclass
@@ -124,7 +125,8 @@ def world(tmp_path_factory):
     put_shard(top/'longer', 10, 4)
     davis(top/'davis')
     for out, words in dict(result='segment {top}/clip --method em -K 2', other_result='segment {top}/other --method em -K 2',
-                           done=TABLE['predict'].replace('-o OUT', '') + '--method em -K 2', done3=TABLE['predict'].replace('-o OUT', '') + NETWORK).items():
+                           done=TABLE['predict'].replace('-o OUT', '') + '--method em -K 2',
+                           done3=TABLE['predict'].replace('-o OUT', '') + NETWORK).items():
         assert main([*words.format(top=top).split(), '-o', str(top/out)]) == 0
     swap(top/'done', top/'swapped')
     return top
@@ -156,7 +158,7 @@ COMMON = { # of predict and evaluate
     'data_file': lambda c: [Acts('--data-file OTHER', record=dict(data_file='OTHER'))],
     'base_dir': lambda c: [Needed('SPLIT_val.csv', '--base-dir {top}/data', f'{c} --data-file SPLIT --method em -K 2 -o OUT')],
     'part': lambda c: [Acts('--part train', record=dict(part='train')),
-                       Refused('the part val', '--part train', f'{c} --data-file {{top}}/data/DataSplit/SPLIT_val.csv --base-dir {{top}}/data --method em -K 2 -o OUT')],
+                       Refused('the part val', '--part train', LINES[c].replace('SPLIT', '{top}/data/DataSplit/SPLIT_val.csv'))],
     'bad_flow': lambda c: [Needed('finite', '--bad-flow zero', LINES[c].replace('/data', '/spoilt'))],
     'model_dir': lambda c: [Acts('--model-dir {top}/run', TABLE[c] + '-K 3'), Refused('--method em', '--model-dir {top}/run'),
                             Refused('--weights', '--model-dir {top}/run', BY_NETWORK[c])],
@@ -202,16 +204,20 @@ CASES = {
         'shard': [Acts('--shard 1/2', 'segment {top}/clip {top}/other -o OUT --method em -K 2'), Refused('several videos', '--shard 1/2')]},
     'demo': {k: make('demo') for k, make in JOB.items()},
     'report': {
-        'source': [Acts('--source {top}/other')], 'width': [Acts('--width 40')], 'max_frames': [Acts('--max-frames 3')], 'quality': [Acts('--quality 20')]},
+        'source': [Acts('--source {top}/other')], 'width': [Acts('--width 40')], 'max_frames': [Acts('--max-frames 3')],
+        'quality': [Acts('--quality 20')]},
     'split': {
         'name': [Acts('--name NAME')], 'base_dir': [Acts('--base-dir {top}')], 'layout': [Refused('layout', '--layout fbms')],
         'resolution': [Acts('--resolution 240p'), Refused('--resolution', '--resolution 480p', 'split {top}/clip -o OUT --layout plain')],
-        'annotations': [Acts('--annotations Annotations_unsupervised')], 'image_set': [Acts('--image-set 2017', LINES['split'] + ' --image-set 2016')],
-        'val': [Acts('--val a', 'split {top}/data -o OUT')], 'test': [Acts('--test a', 'split {top}/data -o OUT')], 'overwrite': [Needed('--overwrite', '--overwrite', LINES['split'].replace('OUT', 'FULL'))]},
+        'annotations': [Acts('--annotations Annotations_unsupervised')],
+        'image_set': [Acts('--image-set 2017', LINES['split'] + ' --image-set 2016')],
+        'val': [Acts('--val a', 'split {top}/data -o OUT')], 'test': [Acts('--test a', 'split {top}/data -o OUT')],
+        'overwrite': [Needed('--overwrite', '--overwrite', LINES['split'].replace('OUT', 'FULL'))]},
     'flow': {
         'data_file': [Acts('--data-file OTHER')], 'base_dir': [Needed('SPLIT', '--base-dir OUT', 'flow --data-file SPLIT')],
         'flow': [Acts('--flow dis-fast')], 'flow_weights': [Refused('raft', '--flow-weights {top}/one.safetensors')],
-        'format': [Acts('--format flo')], 'out': [Acts('--out OUT/Elsewhere')], 'label': [Acts('--label mine')], 'bad_flow': [Needed('finite', '--bad-flow zero', LINES['flow'] + ' --flow deepflow')]}, # which the runner replaces
+        'format': [Acts('--format flo')], 'out': [Acts('--out OUT/Elsewhere')], 'label': [Acts('--label mine')],
+        'bad_flow': [Needed('finite', '--bad-flow zero', LINES['flow'] + ' --flow deepflow')]}, # which the runner replaces
     'train': {
         'resume': [Needed('--resume', '--resume', LINES['train'].replace('OUT', 'FULL'))],
         'shards': [Acts('--shards {top}/shard2')],
@@ -225,7 +231,8 @@ CASES = {
         'epoch_steps': [Acts('--epoch-steps 1', LINES['train'] + ' --steps 2 --epoch-steps 2')],
         'val': [Acts('--val 2'), Refused('--val', '--val 2', SPLIT)],
         'data_file': [Acts('--data-file OTHER', SPLIT), Refused('DataSplit', '--data-file SPLIT')],
-        'base_dir': [Needed('SPLIT', '--base-dir {top}/data', SPLIT.replace('--base-dir {top}/data', '')), Refused('--base-dir', '--base-dir {top}/data')],
+        'base_dir': [Needed('SPLIT', '--base-dir {top}/data', SPLIT.replace('--base-dir {top}/data', '')),
+                     Refused('--base-dir', '--base-dir {top}/data')],
         'inputs': [Acts('--inputs Flow Flow+1 Flow+2', SPLIT)], 'flows_volume': [Acts('--flows-volume Flow Flow+1 Flow+2', SPLIT)],
         'boundaries': [Acts('--boundaries Ignore', SPLIT), Refused('--boundaries', '--boundaries Ignore')],
         'subsample': [Acts('--subsample 3', SPLIT), Refused('--subsample', '--subsample 2')],
@@ -234,7 +241,8 @@ CASES = {
         'length': [Acts('--length 4', RENDERED, dict(length=4)), Refused('--length', '--length 2')],
         'augment': [Acts('--augment')], 'perturb': [Acts('--perturb', THRICE.replace('/shard', '/longer') + ' --batch-size 4 --seed 7')],
         'network': [Acts('--network ltms', FRESH), Refused('--network', '--network ltms')], 'masks': [Acts('-L 4')],
-        'norm': [Acts('--norm batch', FRESH + ' --network ltms'), Refused('norm', '--norm batch', FRESH)], 'queries': [Acts('--queries gaussian', FRESH)],
+        'norm': [Acts('--norm batch', FRESH + ' --network ltms'), Refused('norm', '--norm batch', FRESH)],
+        'queries': [Acts('--queries gaussian', FRESH)],
         'decoder': [Acts('--decoder slots', FRESH)], 'finetune': [Acts('--finetune {top}/two.safetensors')],
         'recipe': [Acts('--recipe ltms')], 'supervised': [Acts('--supervised 2'), Refused('--supervised', '--supervised 2', SPLIT)],
         'unsupervised': [Acts('--unsupervised 1')],
@@ -242,19 +250,25 @@ CASES = {
         'distance': [Acts('--distance l2', BLIND), Refused('--distance', '--distance l2')],
         'regularisation': [Acts('--regularisation {{"Entropy":1}}', BLIND), Refused('--regularisation', '--regularisation {{"Entropy":1}}')],
         'motion_model': [Acts('--motion-model Affine', BLIND), Refused('--motion-model', '--motion-model Affine')],
-        'schedule': [Acts('--schedule StepLR', THRICE)], 'lr': [Acts('--lr .01')], 'batch_size': [Acts('--batch-size 2')], 'average': [Acts('--average .5', THRICE)],
+        'schedule': [Acts('--schedule StepLR', THRICE)], 'lr': [Acts('--lr .01')], 'batch_size': [Acts('--batch-size 2')],
+        'average': [Acts('--average .5', THRICE)],
         'seed': [Acts('--seed 7')], 'workers': [Refused('--workers', '--workers -1')], 'loggers': [Acts('--loggers tensorboard')],
-        **{name: [Passed(f'--{name.replace("_", "-")} 1')] for name in _TRAINER}, 'accelerator': [Passed('--accelerator cpu')], 'max_epochs': [Passed('--max-epochs 1', SPLIT)],
-        **{f'min_{what}': [Passed(f'--min-{what} 1 --max-time 00:00:01:00')] for what in ('steps', 'epochs')}, 'gpus': [Passed('--gpus 2', LINES['train'].replace('--accelerator cpu', ''))]},
+        **{name: [Passed(f'--{name.replace("_", "-")} 1')] for name in _TRAINER},
+        'accelerator': [Passed('--accelerator cpu')], 'max_epochs': [Passed('--max-epochs 1', SPLIT)],
+        **{f'min_{what}': [Passed(f'--min-{what} 1 --max-time 00:00:01:00')] for what in ('steps', 'epochs')},
+        'gpus': [Passed('--gpus 2', LINES['train'].replace('--accelerator cpu', ''))]},
     'predict': {k: make('predict') for k, make in COMMON.items()} | {
         'K': [*COMMON['K']('predict'), Acts('-K auto --motion-model Affine', BY_NETWORK['predict'], dict(K='auto', motion_model='Affine'))],
-        'motion_model': [*COMMON['motion_model']('predict'), Acts('--motion-model Affine', BY_NETWORK['predict'] + ' --save-vis', dict(motion_model='Affine'))],
+        'motion_model': [*COMMON['motion_model']('predict'),
+                         Acts('--motion-model Affine', BY_NETWORK['predict'] + ' --save-vis', dict(motion_model='Affine'))],
         # that two processes share the work and write the same is for test_devices.py
-        'devices': [Refused('take at most 1', '--devices 9', BY_NETWORK['predict'])], 'num_nodes': [Refused('take at most 1', '--num-nodes 9', BY_NETWORK['predict'])],
+        'devices': [Refused('take at most 1', '--devices 9', BY_NETWORK['predict'])],
+        'num_nodes': [Refused('take at most 1', '--num-nodes 9', BY_NETWORK['predict'])],
         'strategy': [Refused('nosuch', '--strategy nosuch --devices 2', BY_NETWORK['predict']), Refused('--devices', '--strategy ddp')]},
     'evaluate': {k: make('evaluate') for k, make in COMMON.items()} | {
-        'predictions': [Acts('--predictions {top}/done3', TABLE['evaluate'] + '--predictions {top}/done'), Refused('--method', '--predictions {top}/done'),
-                        Refused('otherrun', '--predictions {top}/done3', 'evaluate --data-file SPLIT --base-dir {top}/data -o OUT --model-dir {top}/otherrun')],
+        'predictions': [Acts('--predictions {top}/done3', TABLE['evaluate'] + '--predictions {top}/done'),
+                        Refused('--method', '--predictions {top}/done'),
+                        Refused('otherrun', '--predictions {top}/done3', TABLE['evaluate'] + '--model-dir {top}/otherrun')],
         'benchmark': [Acts('--benchmark fbms', record=dict(benchmark='FBMS-59'))],
         'select_mask': [Acts('--select-mask linear_assignment_bg', BY_NETWORK['evaluate'])],
         'cut_select': [Acts('-cst 1', TABLE['evaluate'] + '--predictions {top}/swapped --select-mask topiou', dict(cut_select=1))]},
@@ -382,7 +396,8 @@ def runner(runs, capsys, caplog):
     return runs
 
 
-EVERY = [pytest.param(command, case, id=f'{command}-{name}-{n}') for command, cases in CASES.items() for name, some in cases.items() for n, case in enumerate(some)]
+EVERY = [pytest.param(command, case, id=f'{command}-{name}-{n}') for command, cases in CASES.items()
+         for name, some in cases.items() for n, case in enumerate(some)]
 
 
 @pytest.mark.parametrize('command, case', EVERY)
