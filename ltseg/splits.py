@@ -604,8 +604,6 @@ def split_folder(folder, # of a data set, in one of `LAYOUTS`
     masks = out/f'{name}_masks'
     there = [f for f in (*(_split_file(name, part, out) for part in PARTS), masks) if f.exists()]
     if not overwrite: _refuse(out, 'no tables of that name (or --overwrite)', map(str, there))
-    if image_set and (val or test):
-        raise InputError('--image-set', 'of no use beside --val and --test, which name the sequences themselves')
     choice = DavisChoice(resolution, annotations, image_set)
     found = read_layout(_place(folder, base, 'folder'), layout, choice)
     parts = _parts(found, val, test)

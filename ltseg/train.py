@@ -513,18 +513,18 @@ class _StopIfNotFinite(Callback):
     def __init__(self, s): self.s = s
 
     def on_before_backward(self, trainer, module, loss): # nothing is spoilt yet
-        self._check(trainer, module, loss, 'the loss', trainer.global_step + 1)
+        self._check(trainer, module, loss.isfinite().all(), 'the loss', trainer.global_step + 1)
 
     def on_train_batch_end(self, trainer, module, outputs, batch, n): # gradients may be what the loss is not
-        for x in module.parameters(): self._check(trainer, module, x.detach(), 'a weight', trainer.global_step)
+        fine = torch.stack([x.detach().isfinite().all() for x in module.parameters()]).all() # asks the device once
+        self._check(trainer, module, fine, 'a weight', trainer.global_step)
 
     def on_validation_end(self, trainer, module): # comes before the checkpoints
         loss = trainer.callback_metrics.get('val/loss')
-        if loss is not None: self._check(trainer, module, loss, 'the loss of validation', trainer.global_step)
+        if loss is not None: self._check(trainer, module, loss.isfinite(), 'the loss of validation', trainer.global_step)
 
-    def _check(self, trainer, module, x, what, step):
-        fine = bool(x.isfinite().all())
-        if trainer.strategy.reduce_boolean_decision(fine, all=True): return # all processes end together
+    def _check(self, trainer, module, fine, what, step): # fine: a boolean tensor ()
+        if trainer.strategy.reduce_boolean_decision(bool(fine), all=True): return # all processes end together
         raise InputError(self.s.out, f'{what} is NaN or infinite at step {step}, and training has ended; {self._help(module)}')
 
     def _help(self, module):

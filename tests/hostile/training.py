@@ -197,9 +197,6 @@ def _(d):
     data = put_frames(d)
     ltseg('split', data, '--image-set', '2016')
 
-@row('Data sets', '`--image-set` beside `--val`', '--image-set', 'of no use')
-def _(d): ltseg('split', put_frames(d), '--image-set', '2016', '--val', 'b')
-
 @row('Data sets', 'a frame that was replaced after its flow was estimated', 'a/0.jpg', 'has changed')
 def _(d):
     words = put_flow(d)
