@@ -46,7 +46,7 @@ class Method(Protocol):
 
 # %% ../nbs/80_inference.ipynb #d05b9d8b
 def _device(name):
-    if name is None: return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    if name is None: name = 'cuda' if torch.cuda.is_available() else 'cpu'
     try:
         one = torch.ones(1, device=name)
         one.item() # there are devices that compute nothing, such as meta
