@@ -4,11 +4,12 @@
 
 # %% auto #0
 __all__ = ['METHODS', 'STILL', 'OF_FRAMES', 'WINDOW', 'OVERLAP', 'Method', 'NetworkMethod', 'EMMethod', 'open_method',
-           'cut_volume', 'find_masks', 'Plan', 'make_plan', 'follow', 'name_of', 'Clock', 'fingerprint', 'describe',
-           'Opened', 'open_all', 'changed', 'segment', 'windows', 'check_window', 'Stream', 'stream', 'Saved']
+           'cut_volume', 'find_masks', 'Plan', 'make_plan', 'follow', 'name_of', 'Clock', 'fingerprint', 'free_memory',
+           'memory_needed', 'check_memory', 'describe', 'Opened', 'open_all', 'changed', 'segment', 'windows',
+           'check_window', 'Stream', 'stream', 'Saved']
 
 # %% ../nbs/80_inference.ipynb #5f420eaf
-import hashlib, time
+import hashlib, math, time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy, deepcopy
@@ -71,6 +72,8 @@ class NetworkMethod:
         return cls(Segmenter.from_pretrained(weights), device,
                    dict(weights=str(weights), weights_sha256=digest))
 
+    def memory(self, K): return 190 + 2*K # bytes a pixel of flow, about, as measured
+
     @torch.inference_mode()
     def __call__(self, flow, K): # flow: (B,2,T,H,W), pixels -> (B,K,T,H,W), on the CPU
         return self.network(flow.to(self.device), K).float().cpu()
@@ -89,6 +92,7 @@ class EMMethod:
     max_segments = 255 # labels are bytes
     def __init__(self, model:MotionModel): # motion of a segment
         self.model, self.about = model, dict(method='em')
+    def memory(self, K): return 80 + 20*K # bytes a pixel of flow, about, as measured
     def __call__(self, flow, K): # flow: (B,2,T,H,W), pixels -> (B,K,T,H,W)
         return torch.stack([em_segment(f, K, self.model)[0] for f in flow])
 
@@ -239,6 +243,65 @@ def fingerprint(source # what `open_reader` takes
     for part in told: digest.update(part)
     return digest.hexdigest()[:16]
 
+# %% ../nbs/80_inference.ipynb #a5b00062
+def _number(path): # in a file; None if there is none, or no limit
+    try: return int(Path(path).read_text())
+    except (OSError, ValueError): return None
+
+def _within(folder, limit, usage): # bytes that are free in a group of processes and in those above it
+    for group in (folder, *folder.parents):
+        most, used = _number(group/limit), _number(group/usage)
+        if most is not None and used is not None: yield most - used + _reclaimable(group/'memory.stat')
+
+def _reclaimable(path): # bytes of files that the system can drop
+    try: found = dict(line.split() for line in path.read_text().splitlines())
+    except (OSError, ValueError): return 0
+    return int(found.get('total_inactive_file', found.get('inactive_file', 0)))
+
+def free_memory(root='/' # of the file system that has /proc and /sys
+               ) -> int|None: # bytes; None: not known
+    'The memory that this process can still get.'
+    root = Path(root)
+    try:
+        told = dict(line.split(':') for line in (root/'proc/meminfo').read_text().splitlines())
+        free = [int(told['MemAvailable'].split()[0])*1024]
+        groups = [line.split(':', 2) for line in (root/'proc/self/cgroup').read_text().splitlines()]
+    except (OSError, KeyError, ValueError): return None
+    for _, kind, name in groups:
+        if kind == '': free += _within(root/'sys/fs/cgroup'/name[1:], 'memory.max', 'memory.current')
+        if kind == 'memory':
+            free += _within(root/'sys/fs/cgroup/memory'/name[1:], 'memory.limit_in_bytes', 'memory.usage_in_bytes')
+    return max(0, min(free))
+
+# %% ../nbs/80_inference.ipynb #a5b00065
+def memory_needed(method:Method, plan:Plan, # what is asked of it
+                  flows:int, # of a window
+                  size, # (h,w), working size
+                  frame=(0, 0), # (H,W) of the labels
+                  pictures:int=0 # frames (H,W,3) that are held
+                 ) -> float: # bytes
+    'The memory that a window takes at its peak, besides that of the program; about, on a CPU.'
+    pixels, area = flows*math.prod(size), math.prod(frame)
+    each = getattr(method, 'memory', lambda K: 100 + 20*K)(plan.K) # bytes a pixel, of the masks
+    if plan.adapt is not None: each = max(each, 900*min(1, plan.adapt.frames/flows)) # gradients
+    drawing = 100 + 8*min(flows, 20) # bytes a pixel of a label, and of the frames that the encoder of the overlay holds
+    if plan.refine is not None: drawing += 30 + (20 if plan.refine.needs_frames else 4)*plan.K
+    return 15e6 + pixels*each + area*(drawing + 3*pictures)
+
+def check_memory(need:float, # bytes
+                 what:str, # that needs it, for the message
+                 free:int|None=None # bytes; None: not known
+                ):
+    'An `InputError` with the figures if there is not so much.'
+    if free is not None and need > free:
+        raise InputError('memory', f'{what} needs about {need/1e9:.1f} GB, and {free/1e9:.1f} GB are free; a smaller working size or '
+                         'window needs less')
+def _check_fits(method, plan, size, flows, frame=(0, 0), pictures=0):
+    device = getattr(method, 'device', None)
+    if device is not None and device.type != 'cpu': return # most of it is elsewhere
+    need = memory_needed(method, plan, flows, size, frame, pictures)
+    check_memory(need, f'a window of {flows} flows of {size[0]}×{size[1]}', free_memory())
+
 # %% ../nbs/80_inference.ipynb #a5b00034
 OF_FRAMES = ('flow', 'most') # options without effect on a source that is flow
 
@@ -269,6 +332,7 @@ def open_all(source, K, method, weights, flow, motion_model, bad_flow, size, fps
     model = MotionModel(motion_model)
     find = open_method(method, weights, model, device) if isinstance(method, str) else method
     plan = make_plan(find, K, adapt, refine, model)
+    if size is not None: _check_fits(find, plan, size, 1) # before anything is made as large
     reader = open_reader(source, flow, bad_flow, size, fps, most)
     _check_frames(plan, reader.frames)
     if idle := _idle(reader, flow, most): reader.notes.add(_name_source(source), f'is flow already, so {idle} had no effect')
@@ -305,6 +369,7 @@ def segment(source, # video, folder of frames, flow file or folder, (2,T,H,W) te
     clock = Clock(progress)
     reader, find, plan, model, settings = open_all(
         source, K, method, weights, flow, motion_model, bad_flow, size, fps, device, adapt, refine, most)
+    if reader.length: _check_fits(find, plan, reader.working, reader.length, reader.size)
     with clock('flow', bar=False): src = read_source(reader, progress)
     with clock('masks'): probs = follow(plan, find, src)
     result = Segmentation(probs, src, model, settings, clock.seconds, plan.refine)
@@ -416,6 +481,8 @@ def stream(source, # what `segment` takes, '-' for standard input, an open file,
     'Segment a video of any length: iterate over the result, or save it; `InputError` as `segment`.'
     check_window(window, overlap)
     opened = open_all(source, K, method, weights, flow, motion_model, bad_flow, size, fps, device, adapt, refine, most)
+    reader, n = opened.reader, min(window, opened.reader.length or window)
+    _check_fits(opened.method, opened.plan, reader.working, n, reader.size, n + 2 if reader.frames else 0)
     settings = opened.settings | dict(window=window, overlap=overlap)
     return Stream(*opened._replace(settings=settings), window, overlap)
 
