@@ -26,8 +26,7 @@ from tqdm.auto import tqdm
 
 from .adapt import Adaptation
 from .em import em_segment
-from .files import InputError, choose
-from .flow import is_flow
+from .files import InputError, choose, is_folder, kind_of, visible
 from .link import Linker, Memory
 from .merge import Merge
 from .motion import MotionModel
@@ -36,7 +35,7 @@ from .refine import REFINEMENTS, Refinement
 from .result import Output, Segmentation, difference
 from .scenes import SURPRISE, cut_scenes
 from .segmenter import MotionLoss, Segmenter, versions, weights_path
-from .video import IMAGE_ENDINGS, MOST_PIXELS
+from .video import MOST_PIXELS
 
 # %% ../nbs/80_inference.ipynb #31d895e0
 class Method(Protocol):
@@ -231,14 +230,14 @@ def _looks(path): # bytes that tell a file from another
 
 def fingerprint(source # what `open_reader` takes
                ) -> str|None: # 16 hexadecimal digits; None for what passes once
-    'What tells a source from another of the same name: size and both ends of a file; names and sizes of the files of a folder; all of a tensor.'
+    'What tells a source from another of the same name: size and both ends of a file; names and sizes of the files of a folder or pattern; all of a tensor.'
     if isinstance(source, Tensor): source = source.detach().cpu().numpy()
     if isinstance(source, np.ndarray): told = [np.ascontiguousarray(source)]
     elif not isinstance(source, (str, Path)): return None
     elif (path := Path(source)).is_file(): told = _looks(path)
-    elif not path.is_dir(): return None
+    elif not is_folder(path): return None
     else: told = (f'{p.name}/{p.stat().st_size}/'.encode(errors='surrogateescape')
-                  for p in sorted(path.iterdir()) if p.is_file() and (p.suffix.lower() in IMAGE_ENDINGS or is_flow(p)))
+                  for p in visible(path) if p.is_file() and kind_of(p) in ('pictures', 'flow'))
     digest = hashlib.sha256()
     for part in told: digest.update(part)
     return digest.hexdigest()[:16]
