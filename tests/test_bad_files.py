@@ -1,5 +1,5 @@
 "Hostile input to `ltseg.flow` and `ltseg.video`: every case is an `InputError` that names the file."
-import pickle, struct, tracemalloc, zipfile, zlib
+import pickle, struct, tracemalloc, warnings, zipfile, zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +15,30 @@ FLOW = torch.randn(2, 12, 16, generator=torch.Generator().manual_seed(0))
 
 
 def refused(call, path, *words):
-    'The message of the `InputError` that `call` raises: it names `path` and holds `words`.'
+    'The message of the `InputError` that `call` raises: it names `path`, holds `words`, and says more than what is wrong.'
     with pytest.raises(InputError) as error: call(path)
     message = str(error.value)
-    for word in (Path(path).name, 'expected', 'found', *words): assert word in message, message
+    for word in (Path(path).name, *words): assert word in message, message
+    assert len(message) > len(str(path)) + 20 and 'Traceback' not in message
     return message
 
 
 def estimate(frames):
     'A flow of zeros.'
     return estimate_flow(frames, lambda a, b: torch.zeros(2, *a.shape[:2]), progress=False)
+
+
+def noise(n): return list(np.random.default_rng(0).integers(0, 255, (n, 48, 64, 3), dtype=np.uint8)) # fills its packets
+
+
+def read_with_notes(path):
+    'The number of frames, and what is warned of; that is what the source keeps.'
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        frames = open_frames(path)
+        n = sum(1 for _ in frames)
+    assert [str(w.message) for w in caught] == frames.notes
+    return n, frames.notes
 
 
 def smooth_clip(n, h=48, w=64):
@@ -112,7 +126,7 @@ def test_pickles_are_never_loaded(tmp_path):
 
 @pytest.mark.parametrize('array, word', [
     (np.zeros((2, 12, 16), np.int16), 'floating-point'),
-    (np.zeros((2, 12, 16), np.uint8), 'floating-point'),
+    (np.zeros((2, 12, 16), np.uint8), 'floating-point'), (np.zeros((2, 12, 16, 3), np.uint8), '2 pictures'),
     (np.zeros((3, 12, 16), np.float32), '(3, 12, 16)'), (np.zeros((12, 16), np.float32), '(12, 16)'),
     (np.zeros((2, 0, 16), np.float32), '(2, 0, 16)'), (np.float32(1), '()'),
     (np.zeros(3, 'c16'), 'complex'),
@@ -160,7 +174,7 @@ def test_folders_of_flow(tmp_path):
     write_flow(tmp_path/'1.flo', FLOW[:, :8])
     refused(read_volume, tmp_path, '1.flo', '16×12', '16×8')
     write_flow(tmp_path/'1.npy', FLOW)
-    refused(read_volume, tmp_path, '.flo and .npy')
+    refused(read_volume, tmp_path, '2 flow files (0.flo, 1.flo)', '1 flow file (1.npy)', '*.flo')
 
 
 def test_write_volume_is_whole_or_absent(tmp_path):
@@ -190,7 +204,8 @@ def test_folders_of_frames(tmp_path):
         refused(lambda p: estimate(open_frames(p)), tmp_path, '3.jpg')
     (tmp_path/'3.jpg').unlink()
     Image.fromarray(frames[0]).save(tmp_path/'2.png')
-    refused(open_frames, tmp_path, 'ending')
+    refused(open_frames, tmp_path, '3 pictures (0.jpg', '1 picture (2.png)', '*.jpg')
+    refused(open_frames, tmp_path/'*', 'names that differ in the ending only')
 
 
 def test_sixteen_bit_pictures(tmp_path):
@@ -209,29 +224,44 @@ def test_one_frame(tmp_path):
 @pytest.mark.parametrize('suffix', ['.mp4', '.mkv', '.mov'])
 def test_truncated_video(tmp_path, suffix, keep):
     path = tmp_path/f'clip{suffix}'
-    write_video(path, smooth_clip(60))
+    write_video(path, noise(60))
     assert sum(1 for _ in open_frames(path)) == 60
+    data = path.read_bytes()
+    path.write_bytes(data[:int(keep * len(data))])
+    n, notes = read_with_notes(path)
+    assert abs(n - keep * 60) < 6
+    assert '60 frames (2.40 s) are announced' in notes[0] and 'truncated' in notes[0]
+
+
+@pytest.mark.parametrize('suffix, keep', [('.mp4', .02), ('.mkv', .05)])
+def test_hardly_anything_is_left(tmp_path, suffix, keep):
+    path = tmp_path/f'clip{suffix}'
+    write_video(path, noise(60))
     data = path.read_bytes()
     path.write_bytes(data[:int(keep * len(data))])
     refused(open_frames, path)
 
 
-def test_truncation_names_the_frames(tmp_path):
-    path, rng = tmp_path/'clip.mkv', np.random.default_rng(0)
-    write_video(path, [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(60)])
-    data = path.read_bytes()
-    path.write_bytes(data[:len(data)//2])
-    refused(open_frames, path, '60 frames', 'truncated')
-
-
 @pytest.mark.parametrize('suffix', ['.mp4', '.mkv'])
 def test_damaged_video(tmp_path, suffix):
-    path, rng = tmp_path/f'clip{suffix}', np.random.default_rng(0)
-    write_video(path, [rng.integers(0, 255, (48, 64, 3), dtype=np.uint8) for _ in range(60)])
+    path = tmp_path/f'clip{suffix}'
+    write_video(path, noise(60))
     data = path.read_bytes()
     half = len(data)//2
     path.write_bytes(data[:half] + bytes(len(data)//10) + data[half + len(data)//10:])
-    refused(lambda p: list(open_frames(p)), path)
+    n, notes = read_with_notes(path)
+    assert 25 < n < 60 and notes
+
+
+def test_reading_twice_says_it_once(tmp_path):
+    path = tmp_path/'clip.mkv'
+    write_video(path, noise(60))
+    path.write_bytes(path.read_bytes()[:60_000])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        frames = open_frames(path)
+        assert len(list(frames)) == len(list(frames))
+    assert [str(w.message) for w in caught] == frames.notes and len(set(frames.notes)) == len(frames.notes)
 
 
 @pytest.mark.parametrize('name, data', [
@@ -244,8 +274,8 @@ def test_no_video(tmp_path, name, data):
 
 
 def test_names_are_no_addresses(tmp_path):
-    for name in ('http://127.0.0.1:9/a.mp4', 'concat:a.mp4|b.mp4', 'pipe:0'):
-        refused(open_frames, name, 'nothing of that name')
+    for name in ('concat:a.mp4|b.mp4', 'pipe:0'): refused(open_frames, name, 'nothing of that name')
+    refused(open_frames, 'http://127.0.0.1:9/a.mp4', 'download')
 
 
 def test_raft_weights_that_are_none(tmp_path, monkeypatch):

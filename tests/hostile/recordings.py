@@ -7,7 +7,6 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from ltseg.inference import stream
 from ltseg.reader import open_reader, piped_frames
 from ltseg.video import open_frames, write_video
 
@@ -183,8 +182,9 @@ def _(d):
 
 @row('Recordings', 'an MP4 with its index at the end, through a pipe', works=True)
 def _(d):
-    put_video(d/'a.mp4', clip(6), 'mpeg4', 'yuv420p')
+    put_video(d/'a.mp4', noise(60), 'mpeg4', 'yuv420p') # more than FFmpeg holds while it looks for the index
     data = (d/'a.mp4').read_bytes()
     assert data.index(b'mdat') < data.index(b'moov')
-    assert [len(p.source.names) for p in stream(Pipe(data), K=2, method='em')] == [5]
+    reader = open_reader(Pipe(data))
+    assert len(list(reader.steps())) == 59 and not reader.notes
     return 'put aside in a temporary file, and read from there'
