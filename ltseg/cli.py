@@ -636,11 +636,11 @@ def _segment(args):
 def _opened_once(args): # the method, and what settings say of the options; what is wrong with them is said before the first video
     from ltseg.inference import check_window, describe, make_plan, open_method
     from ltseg.motion import MotionModel
-    model = MotionModel(args.motion_model)
+    given, model = _segment_arguments(args), MotionModel(args.motion_model)
     method = open_method(args.method, args.weights, model, args.device)
     make_plan(method, args.K, args.adapt, args.refine, model)
     check_window(args.window, args.overlap)
-    told = describe(method, args.K, _estimator(args), args.motion_model, args.bad_flow, args.adapt, args.refine, args.most)
+    told = describe(method, args.K, given['flow'], args.motion_model, args.bad_flow, args.adapt, args.refine, args.most)
     told |= dict(window=args.window, overlap=args.overlap)
     if args.fps is not None: told['fps'] = args.fps
     if args.size is not None: told['size'] = list(args.size)

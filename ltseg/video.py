@@ -412,12 +412,13 @@ def _picture_file(path): # Pillow's image, of which only the header has been rea
 def _rgb_image(image, path, most): # -> ((h, w, 3) uint8, (H, W) in the file, upright)
     _check_image(image, path)
     full = image.size[::-1]
-    sideways = image.format != 'TIFF' and image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS # Pillow turns TIFF itself
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1)
+    sideways = image.format != 'TIFF' and turned in _SIDEWAYS # of a TIFF Pillow states the upright size
     if sideways: full = full[::-1]
     size = reduced_size(full, most)
     if size != full: # JPEGs are halved, perhaps more than once, while they are decoded
         image.draft(None, size if sideways else size[::-1])
-    rgb = ImageOps.exif_transpose(image) # a copy: another page may follow
+    rgb = image if turned == 1 else ImageOps.exif_transpose(image)
     if rgb.mode != 'RGB': rgb = rgb.convert('RGB')
     if rgb.size != size[::-1]: rgb = rgb.resize(size[::-1], Image.Resampling.BOX)
     return np.array(rgb), full

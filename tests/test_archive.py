@@ -59,7 +59,7 @@ def test_list_and_shards(films, tmp_path):
     assert sorted(done) == [f'film {n}.mp4' for n in range(3)]
 
 
-@pytest.mark.parametrize('words', [['--shard', '3/2'], ['--weights', 'defualt'], ['--window', '3', '--overlap', '2'], ['-K', '99']])
+@pytest.mark.parametrize('words', [['--shard', '3/2'], ['--method', 'em', '--weights', 'x'], ['--weights', 'defualt'], ['--window', '3', '--overlap', '2'], ['-K', '99']])
 def test_options_first(words, films, tmp_path):
     "What is wrong with the options is said once, before the first video."
     assert run('segment', films, '-o', tmp_path/'OUT', *words) == 2 and not (tmp_path/'OUT').exists()

@@ -1,4 +1,5 @@
 "Laws that hold for any input: what is written is read back; fits and links follow what is done to their input."
+import re
 import string
 import tempfile
 from dataclasses import asdict
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from ltseg.files import InputError
+from ltseg.files import InputError, look_into
 from ltseg.flow import read_flow, read_volume, resize_flow, write_flow, write_volume
 from ltseg.link import Linker, label_of, likeness, match, read_memory, soft_iou, write_memory
 from ltseg.motion import MotionModel
@@ -21,7 +22,7 @@ from ltseg.network import NetworkConfig
 from ltseg.plots import read_labels, write_palette_png
 from ltseg.segmenter import Recipe, Segmenter, load_weights, save_weights
 from ltseg.splits import COLUMNS, read_split, write_split
-from ltseg.video import open_frames, read_image, reduced_size, write_video
+from ltseg.video import FrameTimes, open_frames, read_image, reduced_size, write_video
 
 # The same examples every time: a test that fails by chance helps nobody.
 settings.register_profile('ltseg', derandomize=True, database=None, deadline=None, max_examples=40,
@@ -46,7 +47,7 @@ def folder():
 
 # Files of flow
 
-@pytest.mark.parametrize('ending', ['.flo', '.npy', '.npz'])
+@pytest.mark.parametrize('ending', ['.flo', '.pfm', '.npy', '.npz'])
 @given(flow=flows())
 def test_flow_is_read_back_to_the_bit(ending, flow):
     with folder() as d:
@@ -113,6 +114,40 @@ def test_videos_keep_their_frames_and_rate(n, h, w, ending, fps):
         read = list(frames)
         assert len(read) == n and all(abs(f.mean() - 20*t) < 8 for t, f in enumerate(read))
         if n > 1: assert frames.fps == pytest.approx(fps, rel=.01)
+
+
+@few
+@given(gaps=st.lists(st.integers(1, 5000), min_size=2, max_size=12), ending=st.sampled_from(['.mp4', '.mkv', '.mov']),
+       aspect=st.sampled_from([1, 4/3, 16/15, .5]))
+def test_videos_keep_frame_times_and_aspect(gaps, ending, aspect):
+    times = np.cumsum([0, *gaps])/1000 # of the frames, and the end of the last
+    with folder() as d:
+        write_video(Path(d)/f'a{ending}', [np.full((16, 16, 3), 20*t, np.uint8) for t in range(len(gaps))], times=times.tolist(), aspect=aspect)
+        frames = open_frames(Path(d)/f'a{ending}')
+        assert len(list(frames)) == frames.packets == len(gaps)
+        assert np.allclose([frames.time(t) for t in range(len(gaps))], times[:-1], atol=5e-4) and frames.aspect == pytest.approx(aspect, rel=1e-3)
+
+
+@given(stamps=st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6)), min_size=1, max_size=20), step=st.floats(.001, 10))
+def test_frame_times_begin_at_zero_and_increase(stamps, step):
+    times = FrameTimes(step)
+    seconds = [times(stamp) for stamp in stamps]
+    assert seconds[0] == 0 and all(b > a for a, b in zip(seconds, seconds[1:]))
+
+
+@given(ways=st.lists(st.sampled_from(['{}', '{}_mask', 'frame_{}', 'frame_{}_x', 'mask{}', '{}b', '{}-{}']), min_size=2, max_size=3, unique=True),
+       numbers=st.lists(st.integers(0, 2000), min_size=2, max_size=6, unique=True))
+def test_a_way_out_that_is_named_leads_out(ways, numbers):
+    with folder() as d:
+        d = Path(d)
+        for way in ways:
+            for n in numbers: (d/f'{way.format(n, n)}.jpg').touch()
+        with pytest.raises(InputError, match='only one of these can be meant') as error: look_into(d)
+        patterns = re.findall("'(.*?)'", str(error.value))
+        assert patterns or 'folders of their own' in str(error.value)
+        found = [{p.name for p in look_into(pattern).of('pictures', 'frames')} for pattern in patterns]
+        for names in found: assert names in [{f'{way.format(n, n)}.jpg' for n in numbers} for way in ways]
+        assert len({frozenset(names) for names in found}) == len(found)
 
 
 @given(size=st.tuples(st.integers(1, 10**5), st.integers(1, 10**5)), most=st.integers(1, 10**7))

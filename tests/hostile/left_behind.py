@@ -137,6 +137,15 @@ def _(d):
     put_pictures(d/'f', [np.full((32, 48, 3), 40*t, np.uint8) for t in range(3)])
     ltseg('segment', d/'f', '-o', d/'f', *QUICK, '--overwrite')
 
+@row('Left behind', 'a working size that no memory holds', 'memory', 'GB are free')
+def _(d): ltseg('segment', moving(d), '-o', d/'OUT', *QUICK, '--size', '90000x90000')
+
+@row('Left behind', '`--overwrite` with a window that the memory does not hold', 'memory', 'GB are free')
+def _(d):
+    from unittest.mock import patch
+    finished(d)
+    with patch('ltseg.inference.free_memory', return_value=1000): ltseg('segment', d/'a.npy', '-o', d/'OUT', *QUICK, '--overwrite')
+
 @row('Left behind', 'a method that gives NaN', 'NaN')
 def _(d):
     from ltseg.inference import stream
