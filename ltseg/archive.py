@@ -16,7 +16,7 @@ from pathlib import Path
 from natsort import os_sorted
 from tqdm.auto import tqdm
 
-from .files import KINDS, Holding, InputError, Notes, atomic_path, is_folder, kind_of, list_files, look_into, visible
+from .files import KINDS, Holding, InputError, Notes, atomic_path, check_there, is_folder, kind_of, list_files, look_into, visible
 from .result import PROGRESS, locked, made_folder, made_with
 
 # %% ../nbs/81_archive.ipynb #d3899e32
@@ -44,6 +44,7 @@ def _in_list(path): # a text file
 def is_archive(inputs # paths, as a user gives them
               ) -> bool: # False for one video, and for one path that does not exist
     'Are these several videos? An `InputError` if it is not clear what a folder means.'
+    if '' in map(str, inputs): check_there('', 'a video') # as a path this would be the current folder
     if len(inputs) != 1: return True
     path = Path(inputs[0])
     if is_folder(path): return bool(_in_folder(path).files)
@@ -53,6 +54,7 @@ def find_videos(inputs, # paths of videos, of folders of videos or patterns, and
                 notes=None # `Notes` that tell what was taken from a folder, and what was passed over
                ) -> list: # of paths, each once, in natural order: 9 before 10
     'The videos of an archive; an `InputError` if there are none, or a list cannot be read. That they exist is not checked.'
+    is_archive(inputs) # refuses what is no name
     found, paths = [], list(map(Path, inputs))
     _check_no_frames(paths)
     for path in paths:

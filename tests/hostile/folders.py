@@ -185,4 +185,12 @@ def _(d):
     return 'read: a name that is there is a name'
 
 @row('Folders', 'an empty name', 'empty name')
-def _(d): open_reader('')
+def _(d):
+    yield
+    open_reader('')
+
+@row('Folders', 'an empty name, as of a variable that is not set, in the program', 'empty')
+def _(d): ltseg('segment', '', '-o', d/'OUT', *QUICK)
+
+@row('Folders', 'an empty name among others', 'empty')
+def _(d): ltseg('segment', videos(d/'f')/'1.mp4', '', '-o', d/'OUT', *QUICK)
