@@ -1,6 +1,13 @@
+"Options, and the number of threads, for all tests."
+import os
 from pathlib import Path
 
 import pytest
+
+# Each of the processes that pytest-xdist starts gets its share: more threads than cores make all of them slower. Set before torch is imported.
+SHARE = str(max(1, (os.cpu_count() or 1)//int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))))
+for name in ['OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'OPENCV_FOR_THREADS_NUM']: os.environ.setdefault(name, SHARE)
+os.environ.setdefault('WANDB_MODE', 'offline') # no service is called
 
 
 def pytest_addoption(parser):
