@@ -11,69 +11,92 @@ from .table import row
 
 
 @row('Frames', 'an empty folder', 'frames')
-def _(d): open_frames(d)
+def _(d):
+    yield
+    open_frames(d)
 
 @row('Frames', 'a single frame', '2 frames or more')
-def _(d): still(open_frames(put_pictures(d/'f', clip(1))))
+def _(d):
+    folder = put_pictures(d/'f', clip(1))
+    yield
+    still(open_frames(folder))
 
 @row('Frames', 'frames of two sizes', '2.png', '64×48', '64×40')
-def _(d): still(open_frames(put_pictures(d/'f', clip(2) + clip(1, 40))))
+def _(d):
+    folder = put_pictures(d/'f', clip(2) + clip(1, 40))
+    yield
+    still(open_frames(folder))
 
 @row('Frames', 'a picture of zero bytes among others', '1.png', 'complete picture')
 def _(d):
     put_pictures(d/'f', clip())
     (d/'f'/'1.png').write_bytes(b'')
+    yield
     still(open_frames(d/'f'))
 
 @row('Frames', 'a JPEG cut short', '3.jpg', 'complete picture')
 def _(d):
     put_pictures(d/'f', clip(), '.jpg')
     changed(d/'f'/'3.jpg', lambda b: b[:-60])
+    yield
     still(open_frames(d/'f'))
 
 @row('Frames', 'two frames of one name (`1.jpg`, `1.png`)', 'ending')
 def _(d):
     put_pictures(d/'f', clip(), '.jpg')
     put_pictures(d/'f', clip(), '.png')
+    yield
     open_frames(d/'f')
 
 @row('Frames', 'grey frames', works=True)
 def _(d):
-    frames = list(open_frames(put_pictures(d/'f', [f[..., 0] for f in clip()])))
+    folder = put_pictures(d/'f', [f[..., 0] for f in clip()])
+    yield
+    frames = list(open_frames(folder))
     assert all((f == g[..., :1]).all() for f, g in zip(frames, clip()))
     return 'read as grey RGB'
 
 @row('Frames', 'frames with an alpha channel', works=True)
 def _(d):
     alpha = [np.dstack([f, f[..., 0]]) for f in clip()]
-    assert np.array_equal(list(open_frames(put_pictures(d/'f', alpha))), clip())
+    folder = put_pictures(d/'f', alpha)
+    yield
+    assert np.array_equal(list(open_frames(folder)), clip())
     return 'read; alpha is left out'
 
 @row('Frames', 'a palette with a transparent colour', works=True)
 def _(d):
     pictures = [Image.fromarray(f).quantize(16) for f in clip()]
     put_pictures(d/'f', pictures, transparency=bytes(range(16)))
+    yield
     assert np.array_equal(list(open_frames(d/'f')), [np.array(p.convert('RGB')) for p in pictures])
     return 'read; transparency is left out'
 
 @row('Frames', 'a grey PNG of 16 bits', '8 bits a channel')
-def _(d): open_frames(put_pictures(d/'f', [f[..., 0].astype(np.uint16)*100 for f in clip()]))
+def _(d):
+    folder = put_pictures(d/'f', [f[..., 0].astype(np.uint16)*100 for f in clip()])
+    yield
+    open_frames(folder)
 
 @row('Frames', 'an RGB PNG of 16 bits', '8 bits a channel')
 def _(d):
     put_pictures(d/'f', clip(1))
     (d/'f'/'1.png').write_bytes(png(64, 48, 16, 2, bytes(48*(64*6 + 1))))
+    yield
     still(open_frames(d/'f'))
 
 @row('Frames', 'frames of one pixel', works=True)
 def _(d):
-    flow = estimate_flow(open_frames(put_pictures(d/'f', clip(3, 1, 1))), progress=False)
+    folder = put_pictures(d/'f', clip(3, 1, 1))
+    yield
+    flow = estimate_flow(open_frames(folder), progress=False)
     assert flow.shape == (2, 2, 1, 1) and flow.isfinite().all()
     return 'read; `segment` wants 16×16 or more'
 
 @row('Frames', '8K, 7680×4320', works=True)
 def _(d):
     put_pictures(d/'f', [np.full((4320, 7680, 3), 50*t, np.uint8) for t in range(2)], '.jpg')
+    yield
     frames = open_frames(d/'f', most=MOST_PIXELS)
     assert [f.shape for f in frames] == [(1080, 1920, 3)]*2 and frames.full == (4320, 7680)
     return 'read at 1920×1080'
@@ -82,13 +105,16 @@ def _(d):
 def _(d):
     (d/'f').mkdir()
     (d/'f'/'0.png').write_bytes(png(20000, 20000, 8, 2, bytes(1000)))
+    yield
     open_frames(d/'f')
 
 @row('Frames', 'a picture that the camera says is turned (EXIF)', works=True)
 def _(d):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
-    frames = open_frames(put_pictures(d/'f', clip(), exif=exif))
+    folder = put_pictures(d/'f', clip(), exif=exif)
+    yield
+    frames = open_frames(folder)
     assert all((f == np.rot90(g, -1)).all() for f, g in zip(frames, clip()))
     return 'read upright'
 
@@ -98,6 +124,7 @@ def _(d):
     folder = d/os.fsdecode(b'a folder\n\xfc %d')
     folder.mkdir()
     for name, f in zip(names, clip(6)): Image.fromarray(f).save(folder/f'{name}.png')
+    yield
     frames = open_frames(folder)
     assert [frames.name(t) for t in range(6)] == names and np.array_equal(list(frames), clip(6))
     return 'read; results keep the names'
@@ -107,6 +134,7 @@ def _(d):
     put_pictures(d/'elsewhere', clip())
     (d/'f').mkdir()
     for t in range(4): (d/'f'/f'{t}.png').symlink_to(d/'elsewhere'/f'{t}.png')
+    yield
     assert np.array_equal(list(open_frames(d/'f')), clip())
     return 'read: the folder is what you name'
 
@@ -115,4 +143,5 @@ def _(d):
     put_pictures(d/'f', clip())
     (d/'f'/'1.png').unlink()
     (d/'f'/'1.png').symlink_to('1.png')
+    yield
     still(open_frames(d/'f'))

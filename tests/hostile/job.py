@@ -62,6 +62,7 @@ def _(d):
 
 @row('Job', 'standard input that is no video', 'video')
 def _(d):
+    yield
     with open(os.devnull, 'rb') as f: list(stream(f, K=2, method='em'))
 
 @row('Job', 'an output folder with something else in it', 'OUT')

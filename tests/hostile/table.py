@@ -35,8 +35,8 @@ class Watch:
     def mark(self): self.before = snapshot(self.folder)
 
     def changes(self) -> list:
-        "What is new, gone or different: the topmost names. None if no moment was marked."
-        if self.before is None: return None
+        "What is new, gone or different: the topmost names."
+        assert self.before is not None, 'the row says nowhere that its input is there'
         after = snapshot(self.folder)
         differ = [f'{"changed " if p in after else "lost "}{p}' for p, state in self.before.items() if after.get(p) != state]
         new = [p for p in after if p not in self.before]
@@ -67,8 +67,8 @@ class Row:
             words = 'refused: ' + message.replace(f'{folder}/', '').replace(str(folder), 'DIR')
         else: assert self.refused is None, f'not refused: {words}'
         left = watch.changes()
-        assert self.refused is None or left is None or tuple(left) == self.leaves, f'left behind: {left}'
-        return Outcome(words, '–' if left is None else ', '.join(left) or 'nothing')
+        assert self.refused is None or tuple(left) == self.leaves, f'left behind: {left}'
+        return Outcome(words, ', '.join(left) or 'nothing')
 
     def _finish(self, folder):
         if not inspect.isgeneratorfunction(self.run): return self.run(folder)

@@ -3,7 +3,7 @@ import os
 
 from ltseg.splits import read_split
 
-from .table import row
+from .table import Watch, row
 
 
 HEADING = 'Image,Sequence,Sequence_Index\n'
@@ -12,6 +12,7 @@ def table(d, text, columns=('Image',)):
     (d/'base'/'clip').mkdir(parents=True, exist_ok=True)
     (d/'secret.png').touch()
     (d/'base'/'x_train.csv').write_bytes(text if isinstance(text, bytes) else text.encode())
+    Watch.now.mark() # the input is there
     return read_split('x', d/'base', columns=columns)
 
 for what, path in {'`../`': 'clip/../../secret.png', 'an absolute path': '/etc/passwd'}.items():
@@ -71,4 +72,5 @@ def _(d): table(d, HEADING + ',,\n'*1_700_000)
 def _(d):
     table(d, f'{HEADING},clip,0\n', ())
     os.truncate(d/'base'/'x_train.csv', 100_000_001)
+    yield
     read_split('x', d/'base')

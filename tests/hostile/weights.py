@@ -27,18 +27,21 @@ def put_weights(path, change=lambda header, tensors: None):
 def _(d):
     with sprung(d) as trap:
         torch.save(dict(state_dict={}, hyper_parameters=trap), d/'a.ckpt')
+        yield
         Segmenter.from_pretrained(d/'a.ckpt')
 
 @row('Weights', 'a bare pickle called `.ckpt`', 'a.ckpt', 'checkpoint of ltseg')
 def _(d):
     with sprung(d) as trap:
         (d/'a.ckpt').write_bytes(pickle.dumps(trap, protocol=2))
+        yield
         Segmenter.from_pretrained(d/'a.ckpt')
 
 @row('Weights', 'a pickle called `.safetensors`', 'weights written by ltseg')
 def _(d):
     with sprung(d) as trap:
         (d/'a.safetensors').write_bytes(pickle.dumps(trap, protocol=2))
+        yield
         Segmenter.from_pretrained(d/'a.safetensors')
 
 @row('Weights', 'RAFT weights with code inside', 'state dict')
@@ -48,19 +51,25 @@ def _(d):
     model = SimpleNamespace(raft_large=lambda weights: torch.nn.Linear(2, 2))
     with sprung(d) as trap, patch('importlib.import_module', return_value=model):
         torch.save(trap, d/'a.pth')
+        yield
         RAFT(d/'a.pth')
 
 @row('Weights', 'zero bytes', 'weights written by ltseg')
 def _(d):
     (d/'a.safetensors').touch()
+    yield
     Segmenter.from_pretrained(d/'a.safetensors')
 
 @row('Weights', 'a file cut short', 'weights written by ltseg')
-def _(d): Segmenter.from_pretrained(changed(put_weights(d/'a.safetensors'), lambda b: b[:-100]))
+def _(d):
+    path = changed(put_weights(d/'a.safetensors'), lambda b: b[:-100])
+    yield
+    Segmenter.from_pretrained(path)
 
 @row('Weights', 'a header of eight bytes that claims to be endless', 'weights written by ltseg')
 def _(d):
     (d/'a.safetensors').write_bytes(b'\xff'*8)
+    yield
     Segmenter.from_pretrained(d/'a.safetensors')
 
 for what, config in {'a network of a billion channels': dict(channels=(10**9,)*4), 'a billion layers': dict(layers=10**9),
@@ -69,10 +78,17 @@ for what, config in {'a network of a billion channels': dict(channels=(10**9,)*4
     @row('Weights', f'weights whose header asks for {what}', 'a.safetensors')
     def _(d, config=config):
         def change(header, tensors): header['config'] = json.dumps(json.loads(header['config']) | config)
-        Segmenter.from_pretrained(put_weights(d/'a.safetensors', change))
+        path = put_weights(d/'a.safetensors', change)
+        yield
+        Segmenter.from_pretrained(path)
 
 @row('Weights', 'tensors of another network', 'weights written by ltseg')
-def _(d): Segmenter.from_pretrained(put_weights(d/'a.safetensors', lambda header, tensors: tensors.clear()))
+def _(d):
+    path = put_weights(d/'a.safetensors', lambda header, tensors: tensors.clear())
+    yield
+    Segmenter.from_pretrained(path)
 
 @row('Weights', 'a name that is unknown', 'default')
-def _(d): Segmenter.from_pretrained('defualt')
+def _(d):
+    yield
+    Segmenter.from_pretrained('defualt')
