@@ -26,6 +26,7 @@ def reported(notebook: Path, flags: list, report, said: Path):
     "Runs in the process of its own: sends what went wrong; whatever libraries and programs say goes into the file `said`."
     with open(said, 'w') as file:
         for n in (1, 2): os.dup2(file.fileno(), n)
+    multiprocessing.set_start_method(None, force=True) # as in a process of one's own: it was set to that of this one
     report.send(run(notebook, flags))
 
 
