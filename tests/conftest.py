@@ -1,6 +1,20 @@
+"Options, and the number of threads, for all tests."
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Each of the processes that pytest-xdist starts gets its share: more threads than cores make all of them slower. Set before torch is imported.
+SHARE = str(max(1, (os.cpu_count() or 1)//int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))))
+for name in ['OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'OPENCV_FOR_THREADS_NUM']: os.environ.setdefault(name, SHARE)
+os.environ.setdefault('WANDB_MODE', 'offline') # no service is called
+
+# The same examples every time: a test that fails by chance helps nobody. A search for new ones is asked for by `--hypothesis-profile=search`.
+settings.register_profile('ltseg', derandomize=True, database=None, deadline=None, max_examples=40,
+                          suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+settings.register_profile('search', settings.get_profile('ltseg'), derandomize=False, max_examples=1000)
+settings.load_profile('ltseg')
 
 
 def pytest_addoption(parser):

@@ -1,4 +1,4 @@
-"Every row of the table of hostile input gets what it states, in bounded memory, and leaves nothing half-written."
+"Every row of the table of hostile input gets what it states and what its page shows, in bounded memory, and leaves nothing half-written."
 import json
 import os
 import subprocess
@@ -7,15 +7,25 @@ import warnings
 
 import numpy as np
 import pytest
-from hostile import ROWS, clip, put_pictures, put_video
+from hostile import ROWS, clip, key, line, put_pictures, put_video, stored
+from notebook import same
+
+from ltseg.files import InputWarning
 
 
 @pytest.mark.parametrize('row', ROWS, ids=[f'{r.section}-{r.what}' for r in ROWS])
 def test_row(row, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        row.outcome(tmp_path)
+        warnings.simplefilter('ignore', InputWarning) # what is said to users
+        now = line(row, row.outcome(tmp_path))
     assert not [p for p in tmp_path.rglob('.*') if not p.name.endswith('.lock')] # temporary files
+    shown = stored().get(key(row), 'nothing')
+    assert same(shown, now), f'nbs/98_hostile.ipynb shows something else, run it again:\n{shown}\n{now}'
+
+
+def test_page_shows_every_row_once():
+    assert sorted(map(key, ROWS)) == sorted(stored())
 
 
 def child(code, *words, **env):

@@ -1,42 +1,44 @@
-"Every notebook runs from top to bottom, in a process of its own."
+"""Every notebook runs from top to bottom, in a process of its own, and prints what is stored in it.
+
+The process is a fork of one that has imported the slow libraries, once for all notebooks.
+"""
+import multiprocessing
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from notebook import NBS, run
 
-NBS = Path(__file__).resolve().parent.parent/'nbs'
 NOTEBOOKS = sorted(p.relative_to(NBS) for p in NBS.rglob('*.ipynb')
                    if not any(part.startswith(('_', '.')) for part in p.relative_to(NBS).parts))
-# nbdev's own runner; its command would count a notebook that opts out as a success.
-RUN = '''
-import sys
-from pathlib import Path
-from nbdev.config import get_config
-from nbdev.frontmatter import FrontmatterProc
-from nbdev.process import NBProcessor
-from nbdev.test import test_nb
-path, flags = Path(sys.argv[1]), sys.argv[2].split()
-nb = NBProcessor(path, procs=FrontmatterProc, process=True).nb
-if str(nb.frontmatter_.get('skip_exec', False)).lower() == 'true': sys.exit(77)
-passed, _ = test_nb(path, skip_flags=get_config().tst_flags.split(), force_flags=flags)
-sys.exit(not passed)
-'''
+SLOW = ['notebook', 'torch', 'pytorch_lightning', 'matplotlib.pyplot', 'scipy.ndimage', 'pandas', 'cv2', 'av'] # to import
 
 
-def environment(workers: int) -> dict:
-    "Threads for one of `workers` processes: more threads than cores makes all of them slower. No service is called."
-    n = str(max(1, (os.cpu_count() or 1)//max(1, workers)))
-    threads = dict.fromkeys(['OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'OPENCV_FOR_THREADS_NUM'], n)
-    return {**os.environ, **threads, 'WANDB_MODE': 'offline'}
+@pytest.fixture(scope='session')
+def processes():
+    "Starts processes that need not import what is slow."
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(SLOW)
+    return context
+
+
+def reported(notebook: Path, flags: list, report, said: Path):
+    "Runs in the process of its own: sends what went wrong; whatever libraries and programs say goes into the file `said`."
+    with open(said, 'w') as file:
+        for n in (1, 2): os.dup2(file.fileno(), n)
+    multiprocessing.set_start_method(None, force=True) # as in a process of one's own: it was set to that of this one
+    report.send(run(notebook, flags))
 
 
 @pytest.mark.parametrize('notebook', NOTEBOOKS, ids=str)
-def test_notebook(notebook, request):
-    workers = int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))
-    cmd = [sys.executable, '-c', RUN, str(NBS/notebook), request.config.getoption('--flags')]
-    done = subprocess.run(cmd, cwd=NBS, env=environment(workers), stdin=subprocess.DEVNULL, timeout=900,
-                          text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode == 77: pytest.skip('the notebook says skip_exec')
-    if done.returncode: pytest.fail(f'{notebook}\n{done.stdout[-10_000:]}', pytrace=False)
+def test_notebook(notebook, processes, tmp_path, request):
+    report, sender = processes.Pipe(duplex=False)
+    flags = request.config.getoption('--flags').split()
+    process = processes.Process(target=reported, args=(NBS/notebook, flags, sender, tmp_path/'said'))
+    process.start()
+    sender.close()
+    try: found = report.recv() if report.poll(900) else ['no end after 15 minutes']
+    except EOFError: found = ['the process died']
+    process.kill()
+    process.join()
+    if found: pytest.fail('\n\n'.join([str(notebook), *found, (tmp_path/'said').read_text()[-5000:]]), pytrace=False)

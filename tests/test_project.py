@@ -2,6 +2,7 @@
 import ast
 import difflib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from nbdev.config import get_config
 
 ROOT = Path(__file__).resolve().parent.parent
 CLI = ROOT/'ltseg'/'cli.py'
@@ -110,3 +112,25 @@ assert not slow, f'imported: {slow}'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stderr
     for word in ['segment', 'demo', 'split', 'flow', 'train', 'predict', 'evaluate', 'export', 'report']: assert word in done.stdout
+
+
+def test_dependencies_have_no_known_flaws():
+    "The oldest versions that are allowed are those that close published CVEs."
+    requirements = get_config().requirements.split()
+    for safe in ['pillow>=12.3', 'wandb>=0.30', 'torch>=2.10,<2.14', 'pytorch_lightning>=2.6.6,<2.7']: assert safe in requirements
+
+
+@pytest.mark.parametrize(('words', 'different'), [([], 1), (['--hypothesis-profile=search'], 2)], ids=['usual', 'search'])
+def test_examples_are_the_same_every_time(words, different, tmp_path):
+    "A random search is asked for."
+    shutil.copy(ROOT/'tests'/'conftest.py', tmp_path)
+    (tmp_path/'test_it.py').write_text('''
+from hypothesis import given, strategies as st
+seen = []
+@given(st.integers())
+def test_it(n): seen.append(n)
+def test_end(): print('seen', len(seen), hash(tuple(seen)))
+''')
+    command = [sys.executable, '-m', 'pytest', '-sq', '-p', 'no:cacheprovider', '-c', os.devnull, str(tmp_path), *words]
+    runs = {re.search('seen (.*)', subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout)[1] for _ in range(2)}
+    assert len(runs) == different
