@@ -527,7 +527,7 @@ def build_network(config:NetworkConfig, # such as one of `CONFIGS`
     '''The network that `config` describes, with weights drawn from torch's current random state.
 
     `InputError` for the name of a part that does not exist, for a norm other than 'group' on the lean backbone, and for sizes that
-    do not fit: heads that do not divide the coarsest level's channels, or no query.'''
+    do not fit: heads that do not divide the coarsest level's channels, no query, or a negative number of channels for the head.'''
     if config.n_queries < 1: raise InputError('n_queries', 'at least 1', str(config.n_queries))
     if config.heads < 1 or config.channels[-1] % config.heads:
         raise InputError('heads', f'a divisor of the {config.channels[-1]} channels of the coarsest level', str(config.heads))
