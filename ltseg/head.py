@@ -57,7 +57,7 @@ def compare(residuals:Tensor, # (K,T,H,W), pixels
     own = torch.log1p(4*residuals/unit[:, None, None]).clamp_max(MOST)
     return torch.stack([own, best_rival(own, MOST)])
 
-# %% ../nbs/38_head.ipynb #8a43a2eb
+# %% ../nbs/38_head.ipynb #11013863
 GAIN = 4. # of corrections: what leaves the last layer is of the order of 1, logits are larger
 
 class Corrector(nn.Module):
@@ -75,9 +75,9 @@ class Corrector(nn.Module):
 
     def forward(self, maps:Tensor, prepared:Tensor) -> Tensor:
         K, N, _, H, W = maps.shape
-        own, flow = self.own(_even(maps.flatten(0, 1))), self.flow(_even(prepared)) # (·,c,H/2,W/2)
-        x = F.leaky_relu((own.unflatten(0, (K, N)) + flow).flatten(0, 1), .1)
-        if x.device.type == 'cpu': x = x.contiguous(memory_format=torch.channels_last) # far faster there
+        own = self.own(_even(maps.flatten(0, 1))).movedim(1, -1).unflatten(0, (K, N)) # (K,N,H/2,W/2,c)
+        flow = self.flow(_even(prepared)).movedim(1, -1).contiguous() # channels last: far faster on processors
+        x = F.leaky_relu(own + flow, .1).flatten(0, 1).movedim(-1, 1) # (K·N,c,H/2,W/2)
         for conv in self.wide: x = x + F.leaky_relu(conv(x), .1)
         four = self.last(x.movedim(1, -1)).unflatten(-1, (2, 2)) # of each 2×2 pixels, (K·N,H/2,W/2,2,2)
         return GAIN*four.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, :H, :W].unflatten(0, (K, N))

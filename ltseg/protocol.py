@@ -50,7 +50,7 @@ def sequences(data, # folder of the data
     if not names: raise InputError(data, 'DAVIS/Annotations/480p/<sequence>', 'none')
     return names
 
-# %% ../nbs/69_protocol.ipynb #6412305c
+# %% ../nbs/69_protocol.ipynb #10536666
 RULES = {'exceptbiggest': 'J', 'optimax_all': 'J, best subset'} # of SELECTION -> column
 
 def measure(network, # flow (1,2,T,H,W), K -> masks (1,K,T,H,W), such as a `Segmenter`
@@ -64,8 +64,9 @@ def measure(network, # flow (1,2,T,H,W), K -> masks (1,K,T,H,W), such as a `Segm
     'J of a sequence, by both rules.'
     volume = FLOWS[flow](data, name)[:, :most]
     with torch.inference_mode(): masks = network(volume[None].contiguous(), K)[0]
-    truth = read_annotations(Path(data)/'DAVIS/Annotations/480p'/name)[:volume.shape[1]:every] > 0
-    labels = resize_probs(masks[:, ::every], truth.shape[1:]).numpy()
+    scored = slice(1, volume.shape[1], every)
+    truth = read_annotations(Path(data)/'DAVIS/Annotations/480p'/name)[scored] > 0
+    labels = resize_probs(masks[:, scored], truth.shape[1:]).numpy()
     mean = lambda foreground, t: 100*davis_j(foreground, t).mean()
     return {RULES[rule]: j for rule, j in scores_by_rule(mean, labels, truth, RULES).items()}
 
