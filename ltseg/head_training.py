@@ -83,14 +83,14 @@ def head_loss(head:MotionHead, network:MaskNetwork, # prepares the flow, and is 
         losses.append(matching_loss(logits, at, fixed=K).mean())
     return sum(w*x for w, x in zip(weights[-len(losses):], losses)), losses[-1]
 
-# %% ../nbs/68_head_training.ipynb #a7c7ae78
+# %% ../nbs/68_head_training.ipynb #2cbd0dae
 @dataclass
 class HeadRecipe:
     'How a head is trained; plain values, kept with the weights.'
     channels: int = 16 # of the head
     seed: int = 0      # of the first weights, and of the order of the examples
     first: int = 800_000 # seed of the first world; the others count on from it
-    worlds: int = 285  # volumes to render
+    worlds: int = 273  # volumes to render
     steps: int = 300   # of the optimiser
     batch: int = 4     # pieces of a step
     frames: int = 5    # of a piece
