@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .files import InputError, choose
+from .head import MotionHead
 from .motion import MotionModel
 
 # %% ../nbs/40_network.ipynb #b8510138
@@ -425,9 +426,10 @@ class MaskNetwork(nn.Module):
     def __init__(self,
                  prepare:nn.Module, # flow -> input of the backbone
                  backbone:nn.Module, # input -> coarse features and pixel embedding
-                 decoder:nn.Module): # features, K -> mask vectors
+                 decoder:nn.Module, # features, K -> mask vectors
+                 head:nn.Module|None=None): # flow, prepared flow, logits -> logits at the size of the flow
         super().__init__()
-        self.prepare, self.backbone, self.decoder = prepare, backbone, decoder
+        self.prepare, self.backbone, self.decoder, self.head = prepare, backbone, decoder, head
 
     @property
     def max_segments(self) -> int:
@@ -438,10 +440,12 @@ class MaskNetwork(nn.Module):
                      flow:Tensor, # (B,2,T,H,W), any T ≥ 1 and H, W ≥ 16
                      K:int|None=None, # number of segments; None: that of the queries
                     ) -> Tensor: # (B,K,T,h,w)
-        'Mask logits at the size of the pixel embedding: that of the flow, or half of it.'
-        K = self.max_segments if K is None else K
-        self._check(flow, K)
-        features, pixels = self.backbone(self.prepare(flow))
+        'Mask logits before the head, at the size of the pixel embedding: that of the flow, or half of it.'
+        K = self._check(flow, K)
+        return self._decode(self.prepare(flow), K)
+
+    def _decode(self, prepared, K):
+        features, pixels = self.backbone(prepared)
         vectors = self.decoder(features, K) # (B,K,D)
         return torch.einsum('bkd,bdthw->bkthw', vectors, pixels) / math.sqrt(vectors.shape[-1])
 
@@ -449,7 +453,10 @@ class MaskNetwork(nn.Module):
                K:int|None=None, # see `small_logits`
               ) -> Tensor: # (B,K,T,H,W)
         'Mask logits at the size of the flow; their softmax over K are the masks.'
-        small = self.small_logits(flow, K)
+        K = self._check(flow, K)
+        prepared = self.prepare(flow)
+        small = self._decode(prepared, K)
+        if self.head is not None: return self.head(flow, prepared, small)
         if small.shape[-2:] == flow.shape[-2:]: return small
         big = F.interpolate(small.flatten(0, 1), flow.shape[-2:], mode='bilinear',
                             align_corners=False)
@@ -458,7 +465,8 @@ class MaskNetwork(nn.Module):
     def forward(self, flow:Tensor, K:int|None=None) -> Tensor: # (B,2,T,H,W), pixels -> (B,K,T,H,W)
         return self.logits(flow, K).softmax(dim=1)
 
-    def _check(self, flow, K):
+    def _check(self, flow, K): # -> K
+        K = self.max_segments if K is None else K
         if flow.ndim != 5 or flow.shape[1] != 2 or flow.shape[2] < 1:
             raise InputError('flow', 'shape (B,2,T,H,W) with T of at least 1', f'{tuple(flow.shape)}')
         if min(flow.shape[-2:]) < 16:
@@ -466,6 +474,7 @@ class MaskNetwork(nn.Module):
         if not 1 <= K <= self.max_segments:
             raise InputError('number of segments K', f'1 to {self.max_segments} for these weights',
                              str(K))
+        return K
 
 # %% ../nbs/40_network.ipynb #d832347b
 @dataclass
@@ -482,6 +491,7 @@ class NetworkConfig:
     layers: int = 3         # of the transformer; rounds of slot attention
     heads: int = 4          # of the transformer
     width: int = 512        # of the decoder's feed-forward part
+    head: int = 0           # channels of the head that compares motions; 0: none
 
 CONFIGS = { # name -> configuration
            'lean': NetworkConfig(),
@@ -510,7 +520,7 @@ def build_network(config:NetworkConfig, # such as one of `CONFIGS`
     '''The network that `config` describes, with weights drawn from torch's current random state.
 
     `InputError` for the name of a part that does not exist, for a norm other than 'group' on the lean backbone, and for sizes that
-    do not fit: heads that do not divide the coarsest level's channels, or no query.'''
+    do not fit: heads that do not divide the coarsest level's channels, no query, or a negative number of channels for the head.'''
     if config.n_queries < 1: raise InputError('n_queries', 'at least 1', str(config.n_queries))
     if config.heads < 1 or config.channels[-1] % config.heads:
         raise InputError('heads', f'a divisor of the {config.channels[-1]} channels of the coarsest level', str(config.heads))
@@ -518,5 +528,11 @@ def build_network(config:NetworkConfig, # such as one of `CONFIGS`
     backbone = choose(BACKBONES, config.backbone, 'backbone')(config, prepare.channels)
     queries = choose(QUERIES, config.queries, 'queries')(config.n_queries, config.channels[-1])
     layers = choose(DECODERS, config.decoder, 'decoder')(config)
-    return MaskNetwork(prepare, backbone,
-                       QueryDecoder(queries, layers, config.channels[-1], config.dim))
+    decoder = QueryDecoder(queries, layers, config.channels[-1], config.dim)
+    return MaskNetwork(prepare, backbone, decoder, _head(config, prepare.channels))
+
+def _head(cfg, c_in):
+    if cfg.head < 0: raise InputError('head', 'a number of channels, or 0', str(cfg.head))
+    if not cfg.head: return None
+    # the losses of training are measured before the head, which is trained by itself
+    return MotionHead(c_in, cfg.head).requires_grad_(False)

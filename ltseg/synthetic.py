@@ -428,11 +428,12 @@ def estimated_flow(frames, # N pictures (H,W,3) uint8
 
 # %% ../nbs/50_synthetic.ipynb #9bb560f6
 def imitated_flow(rng, flow:Tensor, # true, (2,T,H,W), pixels
+                  blur=(.5, 1.6), # range of the blur, pixels
                  ) -> Tensor: # (2,T,H,W), pixels
     ('The true flow with the errors of a learnt estimator: smoothed borders, '
      'slow drift, a little noise.')
     f, size = flow.numpy().transpose(1, 2, 3, 0), flow.shape[-2:] # (T,H,W,2)
-    soft = rng.uniform(.5, 1.6)
+    soft = rng.uniform(*blur)
     scale = np.abs(f).mean() + .02
     out = [cv2.GaussianBlur(np.ascontiguousarray(x), (0, 0), soft) for x in f]
     drift = rng.uniform(0, .06)*scale*np.stack([noise(rng, size, 3, 3) for _ in range(2)], -1)
