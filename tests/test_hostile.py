@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 from hostile import ROWS, clip, key, line, put_pictures, put_video, stored
+from hostile.table import Watch
 from notebook import same
 
 from ltseg.files import InputWarning
@@ -19,7 +20,8 @@ def test_row(row, tmp_path):
         warnings.simplefilter('error')
         warnings.simplefilter('ignore', InputWarning) # what is said to users
         now = line(row, row.outcome(tmp_path))
-    assert not [p for p in tmp_path.rglob('.*') if not p.name.endswith('.lock')] # temporary files
+    hidden = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob('.*') if not p.name.endswith('.lock')}
+    assert hidden <= Watch.now.before.keys() # no temporary files that were not there before
     shown = stored().get(key(row), 'nothing')
     assert same(shown, now), f'nbs/98_hostile.ipynb shows something else, run it again:\n{shown}\n{now}'
 

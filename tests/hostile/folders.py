@@ -9,7 +9,9 @@ from ltseg.video import open_frames
 
 from .made import FLOW, clip, put_pictures, put_video
 from .recordings import remarks
-from .table import ltseg, row
+from .table import ltseg, marked, row
+
+find_videos, open_frames, open_reader, read_volume = map(marked, (find_videos, open_frames, open_reader, read_volume))
 
 
 QUICK = ['--method', 'em', '-K', 2]

@@ -10,7 +10,9 @@ from ltseg.video import open_frames, read_image
 
 from .made import FLOW, changed, clip, put_pictures
 from .recordings import MATRICES
-from .table import ltseg, row
+from .table import ltseg, marked, row
+
+open_frames, open_reader, read_flow, read_image, read_volume = map(marked, (open_frames, open_reader, read_flow, read_image, read_volume))
 
 
 def stack(path, pictures, **options):

@@ -11,7 +11,9 @@ from ltseg.reader import open_reader, piped_frames
 from ltseg.video import open_frames, write_video
 
 from .made import changed, clip, put_video
-from .table import ltseg, row
+from .table import ltseg, marked, row
+
+open_frames, open_reader, piped_frames = map(marked, (open_frames, open_reader, piped_frames))
 
 
 @contextmanager

@@ -2,13 +2,15 @@
 
 It is a function of an empty folder. It makes the input and uses it; it ends in the `InputError` whose words the row states
 (then the page shows the message), or checks what came out and returns it in words. What it leaves behind is found by comparing the folder
-before and after: between making and using, the function says `yield` once, or it calls the program through `ltseg`, which marks the moment by itself.
+before and after: between making and using, the function says `yield` once, or it calls the program through `ltseg`, or a function of the library
+that is `marked`; these two mark the moment by themselves.
 What is refused must leave every file as it was: same names, bytes and times.
 """
 import inspect
 import io
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import Callable, NamedTuple
 
@@ -43,6 +45,15 @@ class Watch:
         differ = [f'{"changed " if p in after else "lost "}{p}' for p, state in self.before.items() if after.get(p) != state]
         new = [p for p in after if p not in self.before]
         return differ + [p for p in new if not any(str(above) in new for above in Path(p).parents)]
+
+
+def marked(use: Callable) -> Callable:
+    "`use`, which is called when the input is there: its arguments are made before."
+    @wraps(use)
+    def call(*args, **options):
+        Watch.now.mark()
+        return use(*args, **options)
+    return call
 
 
 class Outcome(NamedTuple):

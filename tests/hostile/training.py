@@ -157,6 +157,7 @@ def _(d):
     state = torch.load(d/'best.ckpt', weights_only=True)
     next(iter(state['state_dict'].values())).view(-1)[0] = torch.inf
     torch.save(state, d/'best.ckpt')
+    yield
     Segmenter.from_pretrained(d/'best.ckpt')
 
 for words, why in {'--textures DIR': '--synthetic', '--real-share .3': '--videos', '--flow dis-fine': 'no flow is estimated', '--bad-flow zero': '--videos',
