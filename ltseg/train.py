@@ -6,7 +6,7 @@
 __all__ = ['LOGGERS', 'TrainSettings', 'build_data', 'build_segmenter', 'read_metrics', 'trainer_options', 'train']
 
 # %% ../nbs/70_train.ipynb #0c3d26dd
-import inspect, json, logging, math, os, signal, sys, textwrap, threading
+import inspect, json, logging, math, os, signal, sys, threading
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -28,7 +28,7 @@ from torch.utils.data import Subset
 from .augment import augmentation, perturbation
 from .data import (Shard, SplitData, VolumeData, Windows, cache_flows, centred,
                         sample_requests)
-from .files import InputError, Notes, atomic_path, choose, versions
+from .files import InputError, Notes, atomic_path, brief, choose, versions
 from .flow import BAD_FLOW
 from .network import CONFIGS
 from .segmenter import RECIPES, Segmenter, finetune, save_weights
@@ -297,10 +297,8 @@ def _wandb(s):
         logger.experiment # which logs in
         return logger
     except Exception as e: # of its own kinds: no key, no network, …
-        raise InputError('--logger wandb', f'Weights & Biases did not start ({_brief(e)}); WANDB_MODE=offline '
+        raise InputError('--logger wandb', f'Weights & Biases did not start ({brief(e)}); WANDB_MODE=offline '
                          'does without an account') from e
-
-def _brief(e): return textwrap.shorten(str(e), 200, placeholder=' …')
 
 def _end_wandb(status): # 0: all went well
     run = getattr(sys.modules.get('wandb'), 'run', None)
@@ -482,7 +480,6 @@ def _say_kept(e, folder):
     elif ready: text = f'stopped before the first checkpoint; {" and ".join(ready)} are kept for the next start'
     else: text = 'stopped before the first checkpoint; nothing is left behind'
     e.add_note(f'{folder.out}: {text}')
-    _log.warning('%s: %s', folder.out, text)
 
 # %% ../nbs/70_train.ipynb #a7f835d0
 def _about(s, best): # best: checkpoint of the best validation
@@ -575,7 +572,7 @@ def _callbacks(s, progress):
 # %% ../nbs/70_train.ipynb #3117e375
 def _refusal(s, e): # of Lightning's, about its options
     given = ', '.join(f'{_option(k)} {v}' for k, v in s.trainer.items())
-    return InputError(given or 'options of the Trainer', f"Lightning's Trainer refuses this: {_brief(e)}")
+    return InputError(given or 'options of the Trainer', f"Lightning's Trainer refuses this: {brief(e)}")
 
 def _trainer(s, callbacks, progress):
     options = _options(s)
