@@ -163,11 +163,14 @@ _NO_VIDEO = ('tty', 'hls', 'concat', 'dash', 'sdp', 'imf') # text that is drawn,
 
 @contextmanager
 def _logged(): # a list of the errors that FFmpeg reports in this thread
-    level = av.logging.get_level()
+    level, skips = av.logging.get_level(), av.logging.get_skip_repeated()
     av.logging.set_level(av.logging.ERROR)
+    av.logging.set_skip_repeated(False) # or what the file before said would be missing, or come late
     try:
         with av.logging.Capture() as log: yield log
-    finally: av.logging.set_level(level)
+    finally:
+        av.logging.set_level(level)
+        av.logging.set_skip_repeated(skips)
 
 @contextmanager
 def _container(file, what, **options): # opens; what FFmpeg dislikes becomes an InputError
