@@ -8,7 +8,7 @@ __all__ = ['SCHEDULES', 'RECIPES', 'WEIGHTS', 'MotionLoss', 'fold_labels', 'dice
            'Segmenter', 'shrink', 'cut_window', 'save_weights', 'load_weights', 'weights_path', 'finetune']
 
 # %% ../nbs/60_segmenter.ipynb #521e8f67
-import json, math
+import hashlib, json, math
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -373,15 +373,30 @@ def _check_finite(path, state:dict): # name -> tensor
 
 def save_weights(segmenter:Segmenter, # whose network is written
                  path, # of the file, .safetensors
-                 about:dict|None=None): # provenance in JSON's types: versions, seeds, scores …
+                 about:dict|None=None, # provenance in JSON's types: versions, seeds, scores …
+                 on:str|None=None): # a name of WEIGHTS: tensors that are equal there are not written; None: all are
     ('Write the network, its configuration and recipe, and what else should be known about it; '
      'an `InputError`, and no file, if weights are not finite.')
-    _check_finite(path, segmenter.network.state_dict())
+    state = segmenter.network.state_dict()
+    _check_finite(path, state)
     header = dict(config=json.dumps(asdict(segmenter.config)),
                   recipe=json.dumps(asdict(segmenter.recipe)), about=json.dumps(about or {}))
+    if on:
+        header['on'] = json.dumps([on, _digest(weights_path(on))])
+        below = _below(header)
+        state = {k: v for k, v in state.items() if k not in below or not torch.equal(v, below[k])}
     with atomic_path(path) as tmp:
-        save_file({k: v.contiguous() for k, v in segmenter.network.state_dict().items()},
-                  tmp, header)
+        save_file({k: v.contiguous() for k, v in state.items()}, tmp, header)
+
+def _digest(path): return hashlib.sha256(path.read_bytes()).hexdigest()
+
+def _below(header): # of a file -> the packaged tensors that it builds on, by name; none of most files
+    if 'on' not in header: return {}
+    name, digest = json.loads(header['on'])
+    if name not in WEIGHTS: raise ValueError(f'made for weights {name!r}, which are not of the package')
+    path = weights_path(name)
+    if _digest(path) != digest: raise ValueError(f'made for other weights {name!r} than those of this version')
+    with safe_open(path, 'pt') as f: return {k: f.get_tensor(k) for k in f.keys()}
 
 def _check_shapes(config:NetworkConfig, state:dict): # name -> tensor
     'A `RuntimeError` unless the network has these tensors; none is allocated.'
@@ -395,6 +410,7 @@ def load_weights(path, # of the file, .safetensors
     try:
         with safe_open(path, 'pt') as f:
             header, state = f.metadata() or {}, {k: f.get_tensor(k) for k in f.keys()}
+        state = _below(header) | state
         config, recipe = json.loads(header['config']), json.loads(header['recipe'])
         _check_shapes(_from_dict(NetworkConfig, config), state) # a header may claim any size
         segmenter = Segmenter(config, recipe)
