@@ -337,7 +337,19 @@ class FrameTimes:
         return self.last
 
 # %% ../nbs/10_video.ipynb #e5df8f29
-class VideoFrames:
+class _FileFrames: # of one file: `seconds` of those that have been read, or `even` ones
+    def name(self,
+             t:int # number of the frame, from 0
+            )->str: # five digits or more
+        'The name of a frame: its number.'
+        return f'{t:05d}'
+    def time(self,
+             t:int # number of a frame, from 0, that has been read
+            )->float: # seconds from the first frame
+        'When a frame is shown: by the file, or by the frame rate if that was given.'
+        return t / self.fps if self.even else self.seconds[t]
+
+class VideoFrames(_FileFrames):
     '''The frames of a video file, (h, w, 3) uint8, decoded as they are asked for, any number of times.
 
     `.size` (h, w) of the frames, `.full` (H, W) of the file, `.fps`, `.aspect` of a pixel (width / height), `.packets`, about the
@@ -370,16 +382,6 @@ class VideoFrames:
         seen.tell(self.packets)
 
     def __length_hint__(self): return self.packets # `operator.length_hint`: about so many
-    def name(self,
-             t:int # number of the frame, from 0
-            )->str: # five digits or more
-        'The name of a frame: its number.'
-        return f'{t:05d}'
-    def time(self,
-             t:int # number of a frame, from 0, that has been read
-            )->float: # seconds from the first frame
-        'When a frame is shown: by its time stamp, or by the frame rate if that was given.'
-        return t / self.fps if self.even else self.seconds[t]
     def __repr__(self):
         return f'{self.path.name}: {self.packets} frames, {_size(self.size)}, {self.fps:.4g} fps'
 
@@ -491,7 +493,7 @@ def folder_frames(path, # of a folder of pictures, or a pattern for them
     return PictureFrames(files, fps, most, notes)
 
 # %% ../nbs/10_video.ipynb #ff26bcf7
-class StackFrames:
+class StackFrames(_FileFrames):
     '''The frames of one file that holds several pictures, (h, w, 3) uint8, read as they are asked for, any number of times.
 
     `.size` (h, w) of the frames, `.full` (H, W) of the file, `.fps`, `.notes`, and `len()`; pixels are square: `.aspect` 1.
@@ -523,16 +525,6 @@ class StackFrames:
                 yield rgb
 
     def __len__(self): return self.pages
-    def name(self,
-             t:int # number of the frame, from 0
-            )->str: # five digits or more
-        'The name of a frame: its number.'
-        return f'{t:05d}'
-    def time(self,
-             t:int # number of a frame, from 0, that has been read
-            )->float: # seconds from the first frame
-        'When a frame is shown: by the file, or by the frame rate if that was given.'
-        return t / self.fps if self.even else self.seconds[t]
     def __repr__(self): return f'{self.path.name}: {len(self)} frames, {_size(self.size)}, {self.fps:.4g} fps'
 
 # %% ../nbs/10_video.ipynb #6c8cea7b
