@@ -278,6 +278,13 @@ def _plain(text): # 10 -> 10, 0.1 -> 0.1, True -> True, gloo -> 'gloo'
     try: return json.loads({'True': 'true', 'False': 'false', 'None': 'null'}.get(text, text))
     except json.JSONDecodeError: return text
 
+def _side(text): # 128 -> 128, 0.5 -> 0.5: pixels, or a fraction
+    try: side = float(text)
+    except ValueError: side = 0.
+    if not side > 0 or side > 1 and not side.is_integer():
+        raise argparse.ArgumentTypeError(f'expected pixels, or a fraction of at most 1, found {text!r}')
+    return int(side) if side > 1 else side
+
 def _weights(text): # '{"EulerPottsl1R3": 1}' -> dict
     value = _plain(text)
     if isinstance(value, dict) and all(type(w) in (int, float) for w in value.values()): return value
@@ -328,7 +335,7 @@ def _split_options(p):
 def _volume_options(p):
     p.add_argument('--size', type=_size, metavar='HxW',
                    help='height and width; default: those of the shards, else 128x224')
-    p.add_argument('--image-size', nargs='+', type=_plain, dest='size', metavar='N',
+    p.add_argument('--image-size', nargs='+', type=_side, dest='size', metavar='N',
                    default=argparse.SUPPRESS, help='the same as two numbers H W, or (of a DataSplit) '
                    'one fraction of the size of its files')
     p.add_argument('--length', '--len-seq', type=int, metavar='T',

@@ -330,6 +330,7 @@ def test_other_options(options, base, tmp_path):
     (['--flow_augmentation', 'globalmotion.QuadraticFul.light'], 'QuadraticFull'), (['--data_file', 'SPLITS'], 'SPLITS'),
     (['--distance', 'l2_normed_alt'], 'pieceFit'), (['--recipe', 'synthetic'], 'unsupervised'), (['--lr', '-1'], 'lr'),
     (['--steps', '3'], 'steps'), (['--finetune', 'default', '--norm', 'block'], 'norm'), (['-L', '0'], 'from 2 to 255'),
+    (['--image_size', 'half'], 'half'), (['--image_size', '0'], '0'), (['--image_size', 'nan'], 'nan'), (['--image_size', '3', '4', '5'], 'a height and a width'),
     (['--precision', 'banana'], 'banana'), (['--max_time', 'soon'], 'soon'), (['--inputs', 'Flw', '--len_seq', '1', '--flows_volume', 'Flow'], 'Flw')])
 def test_wrong_options(options, words, base, tmp_path, capsys):
     "Each is answered with what would have been right, before anything is written."
