@@ -150,13 +150,14 @@ def _limit_numbers(parser): # of a command
         if a.type in (int, float): a.type = _Number(a.type, *_RANGES.get(a.dest, ()))
 
 # %% ../nbs/90_cli.ipynb #91c979f7
-def _extra_options(p): # what costs time
+def _extra_options(p, refine): # what costs time; the default of --refine
     p.add_argument('--adapt', type=int, default=0, metavar='N',
                    help='first train the network for N steps on this very video, without labels; a '
                         'step takes about half a second, 20 is a good number; default: none')
-    p.add_argument('--refine', choices=_REFINEMENTS,
-                   help='move the edges of the segments to those of the flow, of the frames '
-                        '(image), or of both; default: leave them as the network draws them')
+    usual = ' (the frames of a video, else the flow)' if refine == 'auto' else ''
+    p.add_argument('--refine', choices=list(dict.fromkeys([refine, *_REFINEMENTS, 'none'])), default=refine,
+                   help='move the edges of the segments to those of the flow, of the frames (image), or of '
+                        f'both; none: leave them as the network draws them; default: {refine}{usual}')
 
 def _add_segment_options(p, K): # K: the default
     p.add_argument('-K', type=_segments, default=K, metavar='N',
@@ -183,7 +184,7 @@ def _add_segment_options(p, K): # K: the default
     p.add_argument('--device', metavar='NAME',
                    help='where the network runs, such as cpu or cuda; default: a GPU if there is '
                         'one')
-    _extra_options(p)
+    _extra_options(p, 'auto')
 
 # %% ../nbs/90_cli.ipynb #13e77b1c
 _BAD_FLOW = 'where flow is NaN or infinite: stop with an error, or take it as zero'
@@ -536,7 +537,7 @@ def _method_options(p):
                         f'{_MOVING}; default: QuadraticFull_fk3')
     p.add_argument('--device', help='where the network runs, such as cpu or cuda; default: a '
                    'GPU if there is one')
-    _extra_options(p)
+    _extra_options(p, 'none')
 
 def _output_options(p, default, pictures):
     p.add_argument('-o', '--out', metavar='OUT', help=f'folder to write; default: {default}')
@@ -612,13 +613,16 @@ def _estimator(args): # a name, or the one estimator that takes weights
     from ltseg.video import RAFT
     return RAFT(args.flow_weights)
 
+def _refinement(args): # a name, or None
+    return None if args.refine == 'none' else args.refine
+
 def _segment_arguments(args):
     for name in ('weights', 'device'): # which EM has not
         if args.method == 'em' and getattr(args, name) != args.parser.get_default(name):
             raise InputError(f'--{name}', 'has no effect with --method em, which is no network')
     return dict(K=args.K, method=args.method, weights=args.weights, flow=_estimator(args),
                 motion_model=args.motion_model, size=args.size, device=args.device,
-                adapt=args.adapt, refine=args.refine)
+                adapt=args.adapt, refine=_refinement(args))
 
 def _summary(segments, flows, seconds, out):
     times = ', '.join(f'{stage} {s:.1f} s' for stage, s in seconds.items())
@@ -645,9 +649,9 @@ def _opened_once(args): # the method, and what settings say of the options; what
     from ltseg.motion import MotionModel
     given, model = _segment_arguments(args), MotionModel(args.motion_model)
     method = open_method(args.method, args.weights, model, args.device)
-    make_plan(method, args.K, args.adapt, args.refine, model)
+    make_plan(method, args.K, args.adapt, given['refine'], model)
     check_window(args.window, args.overlap)
-    told = describe(method, args.K, given['flow'], args.motion_model, args.bad_flow, args.adapt, args.refine, args.most)
+    told = describe(method, args.K, given['flow'], args.motion_model, args.bad_flow, args.adapt, given['refine'], args.most)
     told |= dict(window=args.window, overlap=args.overlap)
     if args.fps is not None: told['fps'] = args.fps
     if args.size is not None: told['size'] = list(args.size)
@@ -781,7 +785,7 @@ def _predicted(args, split, method=None, progress=None): # method: opened alread
     if progress is None: progress = sys.stderr.isatty()
     return predict(split, method or _open_method(args), args.K, args.cut_size, args.low_memory,
                    args.img_size, args.bad_flow, args.motion_model, progress,
-                   args.adapt, args.refine)
+                   args.adapt, _refinement(args))
 
 # %% ../nbs/90_cli.ipynb #10b9ce52
 def _predict(args):

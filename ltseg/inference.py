@@ -32,7 +32,7 @@ from .link import Linker, Memory
 from .merge import Merge
 from .motion import MotionModel
 from .reader import Reader, Source, open_reader, read_source
-from .refine import REFINEMENTS, Refinement
+from .refine import REFINEMENTS, Refinement, usual_refinement
 from .result import Output, Segmentation, difference
 from .scenes import SURPRISE, cut_scenes
 from .segmenter import MotionLoss, Segmenter, versions, weights_path
@@ -173,7 +173,7 @@ class Plan:
 def make_plan(method:Method, # that will follow the plan
               K, # segments at most, or 'auto': begin with `Merge.most` of them, and merge
               adapt:int=0, # steps of training on the video; 0: none
-              refine=None, # a name of REFINEMENTS, a `Refinement`, or None: labels as they are
+              refine=None, # a name of REFINEMENTS, a `Refinement`, or None: labels as they are; 'auto': None until the source is known
               model=None # `MotionModel` by which the network is trained, and segments are merged; None: `MotionModel()`
              ) -> Plan:
     'The plan; `InputError` if the method cannot follow it, or `refine` is no known name.'
@@ -184,6 +184,7 @@ def make_plan(method:Method, # that will follow the plan
     _check_segments(method, K)
     if adapt and not hasattr(method, 'adapted'):
         raise InputError('adapt', f'{type(method).__name__} has nothing that could be trained; the network has')
+    if refine == 'auto': refine = None
     if isinstance(refine, str): refine = choose(REFINEMENTS, refine, 'refinement')
     loss = MotionLoss() if model is None else MotionLoss(model.name)
     return Plan(K, Adaptation(adapt, loss=loss) if adapt else None, merge, refine)
@@ -344,6 +345,9 @@ def open_all(source, K, method, weights, flow, motion_model, bad_flow, size, fps
     if size is not None: _check_fits(find, plan, size, 1) # before anything is made as large
     reader = open_reader(source, flow, bad_flow, size, fps, most)
     _check_frames(plan, reader.frames)
+    if refine == 'auto':
+        refine = usual_refinement(reader.frames, name_of(flow))
+        plan = replace(plan, refine=REFINEMENTS[refine])
     if idle := _idle(reader, flow, most): reader.notes.add(_name_source(source), f'is flow already, so {idle} had no effect')
     about = describe(find, K, flow, motion_model, bad_flow, adapt, refine, most)
     if not reader.frames: about |= dict.fromkeys(_OF_FRAMES)
@@ -357,6 +361,7 @@ def changed(before:dict, # settings of an earlier result
     'The first of the options with which the earlier result was not made, in words.'
     idle = [k for k in _OF_FRAMES if before.get(k) is None]
     told = {k: v for k, v in options.items() if k not in ('versions', *idle)}
+    if told.get('refine') == 'auto': told['refine'] = usual_refinement('flow' not in idle, before.get('flow') or '')
     return difference({k: before.get(k) for k in told}, told)
 
 # %% ../nbs/80_inference.ipynb #3a9d88b4
@@ -371,7 +376,7 @@ def segment(source, # video, folder of frames, flow file or folder, (2,T,H,W) te
             fps:float|None=None, # frames a second; None: what the source says, else 25
             device:str|None=None, # of the network; None: a GPU if there is one
             adapt:int=0, # steps of training on this very video
-            refine=None, # edges of the labels: of REFINEMENTS, or a `Refinement`
+            refine='auto', # edges of the labels: of REFINEMENTS, a `Refinement`, 'auto': `usual_refinement`, or None: as the network draws them
             most:int=MOST_PIXELS, # larger frames are reduced to so many pixels
             progress:bool=False) -> Segmentation: # show bars
     'Segment a video into the parts that move coherently; `InputError` if it or an option is wrong.'
@@ -482,7 +487,7 @@ def stream(source, # what `segment` takes, '-' for standard input, an open file,
            motion_model:str='QuadraticFull_fk3', bad_flow:str='error', # see `segment`
            size=None, fps:float|None=None, device:str|None=None, # see `segment`
            adapt:int=0, # steps of training on each window
-           refine=None, # see `segment`
+           refine='auto', # see `segment`
            window:int=WINDOW, # flows that are segmented at once
            overlap:int=OVERLAP, # of them are those of the window before
            most:int=MOST_PIXELS # larger frames are reduced to so many pixels
