@@ -364,7 +364,7 @@ def _from_dict(cls, values): # lists come back from JSON and checkpoints where t
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 # %% ../nbs/60_segmenter.ipynb #b795e44e
-WEIGHTS = {'default': 'lean.safetensors'} # name -> file in the package
+WEIGHTS = {'default': 'lean.safetensors', 'head': 'head.safetensors'} # name -> file in the package
 
 def _check_finite(path, state:dict): # name -> tensor
     bad = [name for name, x in state.items() if x.is_floating_point() and not x.isfinite().all()]
