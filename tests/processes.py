@@ -1,0 +1,71 @@
+"""Processes of their own for tests, each within a few hundredths of a second: forks of one that has imported the slow libraries, once for all.
+
+Where the start itself is what is tested (`python -m ltseg`, closed streams, the seed of hashes), an interpreter starts anew instead.
+"""
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from functools import cache
+
+import pytest
+
+SLOW = ['notebook', 'torch', 'pytorch_lightning', 'matplotlib.pyplot', 'scipy.ndimage', 'pandas', 'cv2', 'av', 'pytest', # to import
+        'ltseg.cli', 'ltseg.archive', 'ltseg.predict', 'ltseg.report', 'ltseg.train', 'processes']
+
+
+@cache
+def forks():
+    "What makes such processes, as `multiprocessing` does."
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(SLOW)
+    return context
+
+
+def prepare(stdin, said):
+    "In the new process: streams and signals as of a program in the foreground (who starts the tests in the background ignores Ctrl-C); one thread."
+    import torch
+    for number, file in {0: open(stdin), 1: open(said, 'a'), 2: open(said, 'a')}.items(): os.dup2(file.fileno(), number)
+    sys.stdin = open(0, closefd=False)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    multiprocessing.set_start_method(None, force=True)
+    torch.set_num_threads(1)
+
+
+def run_program(words, stdin, said):
+    from ltseg.cli import main
+    prepare(stdin, said)
+    sys.exit(main(words))
+
+
+@pytest.fixture
+def program():
+    "Starts `ltseg WORDS`, which reads the file `stdin` and says all into the file `said`: a process whose status is `exitcode`."
+    started = []
+    def start(*words, stdin=os.devnull, said=os.devnull):
+        started.append(forks().Process(target=run_program, args=([str(w) for w in words], stdin, said)))
+        started[-1].start()
+        return started[-1]
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def answer(sender, work, args):
+    prepare(os.devnull, os.devnull)
+    try: sender.send((work(*args), None))
+    except BaseException: sender.send((None, traceback.format_exc()))
+
+
+def alone(work, *args):
+    "What the function `work` of a module returns in a process of its own."
+    receiver, sender = forks().Pipe(duplex=False)
+    process = forks().Process(target=answer, args=(sender, work, args))
+    process.start()
+    sender.close()
+    found, trouble = receiver.recv()
+    process.join()
+    assert trouble is None, trouble
+    return found
