@@ -4,10 +4,14 @@ Where the start itself is what is tested (`python -m ltseg`, closed streams, the
 """
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import traceback
 from functools import cache
+from multiprocessing import forkserver
+from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -17,9 +21,10 @@ SLOW = ['notebook', 'torch', 'pytorch_lightning', 'matplotlib.pyplot', 'scipy.nd
 
 @cache
 def forks():
-    "What makes such processes, as `multiprocessing` does."
+    "What makes such processes, as `multiprocessing` does; the seed of their hashes is 1."
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(SLOW)
+    with patch.dict(os.environ, PYTHONHASHSEED='1'): forkserver.ensure_running()
     return context
 
 
@@ -69,3 +74,19 @@ def alone(work, *args):
     process.join()
     assert trouble is None, trouble
     return found
+
+
+needs_proc = pytest.mark.skipif(not sys.platform.startswith('linux'), reason='reads /proc')
+
+
+def told(key):
+    "Bytes, of what the system knows of this process."
+    return int(re.search(key + r':\s+(\d+)', Path('/proc/self/status').read_text())[1])*1024
+
+
+def peak_of(work):
+    "Bytes that `work` takes at most, beyond those that are taken already."
+    before = told('VmRSS')
+    Path('/proc/self/clear_refs').write_text('5') # the peak begins anew
+    work()
+    return told('VmHWM') - before

@@ -2,7 +2,6 @@
 import json
 import os
 import random
-import re
 import signal
 import sys
 import time
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from processes import alone, forks, program, run_program  # noqa: F401: a fixture
+from processes import alone, forks, needs_proc, peak_of, program, run_program  # noqa: F401: a fixture
 
 from ltseg.cli import main
 from ltseg.inference import make_plan, memory_needed, open_method, segment, stream
@@ -218,25 +217,13 @@ def test_window_options(clip, tmp_path, capsys):
     assert Image.open(tmp_path/'OUT/labels/00000.png').size == (91, 54)
 
 
-def told(key):
-    "Bytes, of what the system knows of this process."
-    return int(re.search(key + r':\s+(\d+)', Path('/proc/self/status').read_text())[1])*1024
-
-
-def forget(): Path('/proc/self/clear_refs').write_text('5') # the peak of memory begins anew
-needs_proc = pytest.mark.skipif(not sys.platform.startswith('linux'), reason='reads /proc')
-
-
 def peaks_of(lengths):
-    "Bytes at most, more than before, of videos of so many frames."
+    "Bytes that videos of so many frames take at most."
     frames = demo_scene(20, (192, 256)).frames
-    def peak(n):
-        before = told('VmRSS')
-        forget()
+    def segmented(n):
         for _ in stream(islice(cycle([*frames, *frames[::-1]]), n), window=8, overlap=2, size=(32, 48)): pass
-        return told('VmHWM') - before
-    peak(8) # what is loaded once
-    return [peak(n) for n in lengths]
+    segmented(8) # what is loaded once
+    return [peak_of(lambda n=n: segmented(n)) for n in lengths]
 
 
 @needs_proc
@@ -339,10 +326,8 @@ def peak_and_estimate(method, K, T, adapt, out):
     method = open_method(method, 'default', MotionModel(), 'cpu')
     list(stream(torch.randn(2, 3, 32, 32), K=2, method=method)) # what is loaded once
     flow = torch.randn(2, T, 128, 224)
-    forget()
-    before = told('VmRSS')
-    stream(flow, K=K, method=method, adapt=adapt).save(out)
-    return told('VmHWM') - before, memory_needed(method, make_plan(method, K, adapt), T, (128, 224), (128, 224))
+    peak = peak_of(lambda: stream(flow, K=K, method=method, adapt=adapt).save(out))
+    return peak, memory_needed(method, make_plan(method, K, adapt), T, (128, 224), (128, 224))
 
 
 @needs_proc
