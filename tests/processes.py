@@ -5,6 +5,7 @@ Where the start itself is what is tested (`python -m ltseg`, closed streams, the
 import multiprocessing
 import os
 import re
+import runpy
 import signal
 import sys
 import traceback
@@ -31,6 +32,7 @@ def forks():
 def prepare(stdin, said):
     "In the new process: streams and signals as of a program in the foreground (who starts the tests in the background ignores Ctrl-C); one thread."
     import torch
+    os.environ['OMP_NUM_THREADS'] = '1' # of what it starts, too
     for number, file in {0: open(stdin), 1: open(said, 'a'), 2: open(said, 'a')}.items(): os.dup2(file.fileno(), number)
     sys.stdin = open(0, closefd=False)
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -44,12 +46,19 @@ def run_program(words, stdin, said):
     sys.exit(main(words))
 
 
+def run_file(words, stdin, said):
+    prepare(stdin, said)
+    sys.argv = words
+    runpy.run_path(words[0], run_name='__main__')
+
+
 @pytest.fixture
 def program():
-    "Starts `ltseg WORDS`, which reads the file `stdin` and says all into the file `said`: a process whose status is `exitcode`."
+    """Starts `ltseg WORDS`, which reads the file `stdin` and says all into the file `said`: a process whose status is `exitcode`.
+    With `run=run_file`, the first of the words is a file of Python, and further processes can be started by its name."""
     started = []
-    def start(*words, stdin=os.devnull, said=os.devnull):
-        started.append(forks().Process(target=run_program, args=([str(w) for w in words], stdin, said)))
+    def start(*words, stdin=os.devnull, said=os.devnull, run=run_program):
+        started.append(forks().Process(target=run, args=([str(w) for w in words], stdin, said)))
         started[-1].start()
         return started[-1]
     yield start
