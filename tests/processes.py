@@ -12,6 +12,7 @@ import traceback
 from functools import cache
 from multiprocessing import forkserver
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -48,6 +49,27 @@ def run_program(words, stdin, said):
 
 def run_file(words, stdin, said):
     prepare(stdin, said)
+    sys.argv = words
+    runpy.run_path(words[0], run_name='__main__')
+
+
+def run_two(words, stdin, said):
+    "As `run_file`; the process that Lightning starts beside it is a fork, too."
+    with patch('pytorch_lightning.strategies.launchers.subprocess_script.subprocess', SimpleNamespace(Popen=popen)): run_file(words, stdin, said)
+
+
+def popen(command, env, cwd):
+    "Stands for `subprocess.Popen` of this interpreter with a file of Python."
+    process = multiprocessing.get_context('fork').Process(target=run_second, args=(command[1:], env))
+    process.start()
+    process._popen.send_signal = lambda number: os.kill(process.pid, number)
+    return process._popen
+
+
+def run_second(words, env):
+    from pytorch_lightning.utilities import rank_zero_only
+    rank_zero_only.rank = int(env['LOCAL_RANK']) # as Lightning does when it is imported
+    os.environ.update(env)
     sys.argv = words
     runpy.run_path(words[0], run_name='__main__')
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from processes import program, run_file  # noqa: F401: a fixture
+from processes import program, run_file, run_two  # noqa: F401: a fixture
 
 from ltseg.cli import main
 from ltseg.splits import fill_flow, split_folder
@@ -28,17 +28,17 @@ def alone(*words):
 
 @pytest.fixture
 def script(program, tmp_path):
-    "Runs a file of Python in a process of its own; Lightning starts further ones by its name."
-    def run(file, *words):
+    "Runs a file of Python in a process of its own; Lightning starts further ones by its name, or as `run` says."
+    def start(file, *words, run=run_two):
         said = tmp_path/'said'
-        process = program(file, *words, run=run_file, said=said)
+        process = program(file, *words, run=run, said=said)
         process.join()
         assert process.exitcode == 0, said.read_text('utf8')
-    return run
+    return start
 
 
 @pytest.fixture
-def ltseg(script): return lambda *words: script(Path(sys.executable).parent/'ltseg', *words)
+def ltseg(script): return lambda *words, **how: script(Path(sys.executable).parent/'ltseg', *words, **how)
 
 
 @pytest.fixture(scope='module')
@@ -139,7 +139,7 @@ def test_predict(base, tmp_path, capsys, ltseg):
     one, two = tmp_path/'one', tmp_path/'two'
     two.mkdir()  # a folder that is there may be used
     alone(*method, '-o', one)
-    ltseg(*method, '-o', two, *TWO)
+    ltseg(*method, '-o', two, *TWO, run=run_file) # the second as users get it
     files, story = predicted(two)
     assert (files, story) == predicted(one)
     assert [r['name'] for r in story['sequences']] == ['b', 'c', 'd'] and sorted(p.name for p in two.iterdir()) == ['labels', 'pictures', 'predictions.json']
