@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, settings
 # Each of the processes that pytest-xdist starts gets its share: more threads than cores make all of them slower. Set before torch is imported.
 SHARE = str(max(1, (os.cpu_count() or 1)//int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))))
 for name in ['OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'OPENCV_FOR_THREADS_NUM']: os.environ.setdefault(name, SHARE)
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE') # threads that wait for others must not keep busy the cores that these need
 os.environ.setdefault('WANDB_MODE', 'offline') # no service is called
 
 # The same examples every time: a test that fails by chance helps nobody. A search for new ones is asked for by `--hypothesis-profile=search`.

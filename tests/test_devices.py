@@ -1,7 +1,5 @@
 "Several processes do what one does: the same losses, the same samples once each, the same files."
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import program, run_file, run_two  # noqa: F401: a fixture
 
 from ltseg.cli import main
 from ltseg.splits import fill_flow, split_folder
 from ltseg.synthetic import demo_scene
 from ltseg.train import read_metrics
 
-ENV = {**os.environ, 'OMP_NUM_THREADS': '1', 'OMP_WAIT_POLICY': 'PASSIVE', 'CUDA_VISIBLE_DEVICES': ''}
 TWO = ['--devices', 2, '--strategy', 'ddp']
 
 
@@ -28,11 +26,19 @@ def alone(*words):
     assert status == 0
 
 
-def ltseg(*words):
-    program = Path(sys.executable).parent/'ltseg'  # Lightning starts further processes by its name
-    done = subprocess.run([sys.executable, program, *map(str, words)], env=ENV, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def script(program, tmp_path):
+    "Runs a file of Python in a process of its own; Lightning starts further ones by its name, or as `run` says."
+    def start(file, *words, run=run_two):
+        said = tmp_path/'said'
+        process = program(file, *words, run=run, said=said)
+        process.join()
+        assert process.exitcode == 0, said.read_text('utf8')
+    return start
+
+
+@pytest.fixture
+def ltseg(script): return lambda *words, **how: script(Path(sys.executable).parent/'ltseg', *words, **how)
 
 
 @pytest.fixture(scope='module')
@@ -61,7 +67,7 @@ def same_run(one, two, steps, weights):
     for name, weight in a['state_dict'].items(): assert (b['state_dict'][name] - weight).abs().mean() < weights, name
 
 
-def test_train_on_a_table(base, tmp_path):
+def test_train_on_a_table(base, tmp_path, ltseg):
     "Without truth, augmented and perturbed; the last of nine samples makes no whole step and is left out."
     options = ['train', '--data-file', 'SPLIT', '--base-dir', base, '--length', 3, '--boundaries', 'Periodic', '--size', '32x48', '--network', 'lean', '--augment', 'flip',
                'globalmotion.Affine.light', '--perturb', 'PerturbInputFlowNoise', '--max-epochs', 2, '--log-every-n-steps', 1, '--accelerator', 'cpu']
@@ -71,7 +77,7 @@ def test_train_on_a_table(base, tmp_path):
     same_run(one, two, steps=8, weights=2e-6)
 
 
-def test_train_on_rendered_scenes(tmp_path):
+def test_train_on_rendered_scenes(tmp_path, ltseg):
     "With truth; the steps are those that were asked for, and the loss of validation is that of all processes."
     options = ['train', '--size', '32x48', '--length', 3, '--steps', 4, '--epoch-steps', 2, '--val', 2, '--log-every-n-steps', 1, '--accelerator', 'cpu']
     one, two = tmp_path/'one', tmp_path/'two'
@@ -106,12 +112,10 @@ torch.save(model.seen, f'{out}.{trainer.global_rank}')
 '''
 
 
-def test_samples_once(base, tmp_path):
+def test_samples_once(base, tmp_path, script):
     "In an epoch, every sample comes once to one of two processes, changed as one process changes it."
     (tmp_path/'epochs.py').write_text(EPOCHS)
-    for devices, batch in ((1, 2), (2, 1)):
-        subprocess.run([sys.executable, tmp_path/'epochs.py', base, tmp_path/f'seen{devices}', str(devices), str(batch)],
-                       check=True, env=ENV, capture_output=True)
+    for devices, batch in ((1, 2), (2, 1)): script(tmp_path/'epochs.py', base, tmp_path/f'seen{devices}', devices, batch)
     alone, *parts = (torch.load(tmp_path/name) for name in ('seen1.0', 'seen2.0', 'seen2.1'))
     keys = lambda seen: [(epoch, row) for epoch, row, _ in seen]
     assert len(set(keys(alone))) == len(alone) == 2*8
@@ -128,14 +132,14 @@ def predicted(out):
     return {p.relative_to(out): p.read_bytes() for p in out.rglob('*') if p.is_file() and p.name != 'predictions.json'}, story
 
 
-def test_predict(base, tmp_path, capsys):
+def test_predict(base, tmp_path, capsys, ltseg):
     "Two processes write every sequence once, the same bytes as one; `ltseg evaluate` reads them; they are not overwritten by accident."
     options = ['--data-file', 'SPLIT', '--base-dir', base]
     method = ['predict', *options, '-K', 3, '--img-size', 32, 48, '--device', 'cpu', '--save-vis']
     one, two = tmp_path/'one', tmp_path/'two'
     two.mkdir()  # a folder that is there may be used
     alone(*method, '-o', one)
-    ltseg(*method, '-o', two, *TWO)
+    ltseg(*method, '-o', two, *TWO, run=run_file) # the second as users get it
     files, story = predicted(two)
     assert (files, story) == predicted(one)
     assert [r['name'] for r in story['sequences']] == ['b', 'c', 'd'] and sorted(p.name for p in two.iterdir()) == ['labels', 'pictures', 'predictions.json']

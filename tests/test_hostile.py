@@ -10,8 +10,11 @@ import pytest
 from hostile import ROWS, clip, key, line, put_pictures, put_video, stored
 from hostile.table import Watch
 from notebook import same
+from processes import alone, needs_proc, peak_of
 
+from ltseg.cli import main
 from ltseg.files import InputWarning
+from ltseg.video import MOST_PIXELS, open_frames
 
 
 @pytest.mark.parametrize('row', ROWS, ids=[f'{r.section}-{r.what}' for r in ROWS])
@@ -30,50 +33,39 @@ def test_page_shows_every_row_once():
     assert sorted(map(key, ROWS)) == sorted(stored())
 
 
-def child(code, *words, **env):
-    "What a process of its own prints, as JSON."
-    env = os.environ | dict(OMP_NUM_THREADS='1', OMP_WAIT_POLICY='PASSIVE') | env
-    return json.loads(subprocess.run([sys.executable, '-c', code, *map(str, words)], env=env, check=True, stdout=subprocess.PIPE,
-                                     stdin=subprocess.DEVNULL, text=True).stdout.splitlines()[-1])
+def frames_of_8k(path):
+    "Bytes that reading them takes at most."
+    def read(): assert {f.shape for f in open_frames(path, most=MOST_PIXELS)} == {(1080, 1920, 3)}
+    return peak_of(read)
 
 
-PEAK = """
-import json, re, sys
-from pathlib import Path
-from ltseg.video import MOST_PIXELS, open_frames
-# not of getrusage, which starts from the size of the process that started this one
-peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])/1024
-before = peak()
-shapes = {f.shape for f in open_frames(sys.argv[1], most=MOST_PIXELS)}
-assert shapes == {(1080, 1920, 3)}, shapes
-print(json.dumps(peak() - before))
-"""
-
-
-@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='reads /proc')
+@needs_proc
 @pytest.mark.parametrize('kind, most', [('.jpg', 150), ('.png', 350), ('video', 700)])
 def test_memory_of_8k(kind, most, tmp_path):
     "Megabytes, of which a frame of 8K in RGB fills 95: decoders hold a few, we hold none."
     frames = [np.full((4320, 7680, 3), 30*t, np.uint8) for t in range(3)]
     path = put_video(tmp_path/'a.mp4', frames, 'mpeg4', 'yuv420p') if kind == 'video' else put_pictures(tmp_path/'f', frames, kind)
-    peak = child(PEAK, path)
+    peak = alone(frames_of_8k, path)/2**20
     print(f'{kind}: {peak:.0f} MB')
     assert peak < most
 
 
-SEGMENT = """
-import json, sys
-from ltseg.cli import main
-source, out, jobs = sys.argv[1:]
-print(json.dumps([main(['segment', source, '-o', f'{out}/{name}', *words]) for name, words in json.loads(jobs).items()]))
-"""
-JOBS = {'em': ['--method', 'em', '-K', '3'], 'network': [], 'refined': ['--refine', 'image', '--window', '6', '--overlap', '2']}
+def segmented(source, out, jobs):
+    "Statuses of several jobs."
+    return [main(['segment', str(source), '-o', f'{out}/{name}', *words]) for name, words in jobs.items()]
+
+
+JOBS = {name: [*words, '--size', '32x48'] for name, words in dict(
+    em=['--method', 'em', '-K', '3'], network=[], refined=['--refine', 'image', '--window', '6', '--overlap', '2']).items()}
 
 
 def test_same_input_same_bytes(tmp_path):
     "Two processes, other seeds of Python's hashes: every file but the one that holds timings has the same bytes."
     source = put_pictures(tmp_path/'f', clip(12, 64, 96)) # which falls into scenes of a few frames
-    for n in '12': assert child(SEGMENT, source, tmp_path/n, json.dumps(JOBS), PYTHONHASHSEED=n) == [0]*len(JOBS)
+    assert alone(segmented, source, tmp_path/'1', JOBS) == [0]*len(JOBS)
+    code = 'import json, sys; from test_hostile import segmented; sys.exit(any(segmented(*sys.argv[1:3], json.loads(sys.argv[3]))))'
+    env = os.environ | dict(OMP_NUM_THREADS='1', PYTHONHASHSEED='2', PYTHONPATH=os.pathsep.join(sys.path))
+    subprocess.run([sys.executable, '-c', code, source, tmp_path/'2', json.dumps(JOBS)], env=env, check=True, stdin=subprocess.DEVNULL)
     one, two = ({p.relative_to(tmp_path/n): p.read_bytes() for p in (tmp_path/n).rglob('*') if p.is_file()} for n in '12')
     assert one.keys() == two.keys() and len(one) > 12*len(JOBS)
     assert [p for p in one if one[p] != two[p] and p.name != 'timing.json'] == []

@@ -8,18 +8,10 @@ from pathlib import Path
 
 import pytest
 from notebook import NBS, run
+from processes import forks
 
 NOTEBOOKS = sorted(p.relative_to(NBS) for p in NBS.rglob('*.ipynb')
                    if not any(part.startswith(('_', '.')) for part in p.relative_to(NBS).parts))
-SLOW = ['notebook', 'torch', 'pytorch_lightning', 'matplotlib.pyplot', 'scipy.ndimage', 'pandas', 'cv2', 'av'] # to import
-
-
-@pytest.fixture(scope='session')
-def processes():
-    "Starts processes that need not import what is slow."
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(SLOW)
-    return context
 
 
 def reported(notebook: Path, flags: list, report, said: Path):
@@ -31,10 +23,10 @@ def reported(notebook: Path, flags: list, report, said: Path):
 
 
 @pytest.mark.parametrize('notebook', NOTEBOOKS, ids=str)
-def test_notebook(notebook, processes, tmp_path, request):
-    report, sender = processes.Pipe(duplex=False)
+def test_notebook(notebook, tmp_path, request):
+    report, sender = forks().Pipe(duplex=False)
     flags = request.config.getoption('--flags').split()
-    process = processes.Process(target=reported, args=(NBS/notebook, flags, sender, tmp_path/'said'))
+    process = forks().Process(target=reported, args=(NBS/notebook, flags, sender, tmp_path/'said'))
     process.start()
     sender.close()
     try: found = report.recv() if report.poll(900) else ['no end after 15 minutes']

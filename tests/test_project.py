@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from nbdev.config import get_config
+from processes import program, run_file  # noqa: F401: a fixture
 
 ROOT = Path(__file__).resolve().parent.parent
 CLI = ROOT/'ltseg'/'cli.py'
@@ -80,13 +81,14 @@ def page_faults(page: Path) -> list:
     return found
 
 
-def test_documentation_pages_build(copy):
+def test_documentation_pages_build(copy, program, tmp_path):
     "What is done to every notebook before Quarto sees it: exported and import cells run, docs of all symbols are made, captions set."
-    code = 'import runpy; runpy.run_path(".ci/site.py")["processed"]()'
-    done = subprocess.run([sys.executable, '-c', code], cwd=copy, stdin=subprocess.DEVNULL, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=600)
-    assert done.returncode == 0, done.stdout[-8000:]
-    assert 'Found cells containing imports and other code' not in done.stdout, done.stdout[-8000:]
+    (tmp_path/'build.py').write_text(f'import os, runpy; os.chdir({str(copy)!r}); runpy.run_path(".ci/site.py")["processed"]()')
+    process = program(tmp_path/'build.py', run=run_file, said=tmp_path/'said')
+    process.join(600)
+    said = (tmp_path/'said').read_text('utf8')
+    assert process.exitcode == 0, said[-8000:]
+    assert 'Found cells containing imports and other code' not in said, said[-8000:]
     assert (copy/'_proc'/'index.ipynb').exists() and (copy/'_proc'/'_quarto.yml').exists()
     wrong = [f'{p.name}: {fault}' for p in (copy/'_proc').rglob('*.ipynb') for fault in page_faults(p)]
     assert not wrong, '\n'.join(wrong)

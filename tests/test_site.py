@@ -8,8 +8,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from configparser import ConfigParser
 from functools import cache
@@ -19,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
+from processes import program, run_file  # noqa: F401: a fixture
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS, DOCS = ROOT/'nbs', ROOT/'_docs'
@@ -242,17 +241,20 @@ def test_sources_are_lines(builder):
     assert builder.in_lines(dict(cells=[dict(source=found[0])]))['cells'][0]['source'] == found[0]
 
 
-def test_a_second_build_changes_nothing(tmp_path):
+def test_a_second_build_changes_nothing(tmp_path, program):
     "Of a page whose imports are folded, and of the one that all options are added to."
     names = ['00_files', '90_cli']
     for folder in ('ltseg', '.ci'): shutil.copytree(ROOT/folder, tmp_path/folder, ignore=shutil.ignore_patterns('__pycache__'))
     shutil.copy(ROOT/'settings.ini', tmp_path)
     (tmp_path/'nbs').mkdir()
     for name in names: shutil.copy(NBS/f'{name}.ipynb', tmp_path/'nbs')
-    build = 'import hashlib, runpy\nfor _ in range(2):\n    proc = runpy.run_path(".ci/site.py")["processed"]()\n    print(sorted((p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in proc.iterdir()))'
-    done = subprocess.run([sys.executable, '-c', build], cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    first, second = (line for line in done.stdout.splitlines() if line.startswith("[('00_files"))
+    build = f'import hashlib, os, runpy\nos.chdir({str(tmp_path)!r})\n' 'for _ in range(2):\n    proc = runpy.run_path(".ci/site.py")["processed"]()\n    print(sorted((p.name, hashlib.sha256(p.read_bytes()).hexdigest()) for p in proc.iterdir()))'
+    (tmp_path/'build.py').write_text(build)
+    process = program(tmp_path/'build.py', run=run_file, said=tmp_path/'said')
+    process.join()
+    said = (tmp_path/'said').read_text('utf8')
+    assert process.exitcode == 0, said
+    first, second = (line for line in said.splitlines() if line.startswith("[('00_files"))
     assert first == second and all(name in first for name in names)
     assert '## All options' in (tmp_path/'_proc'/'90_cli.ipynb').read_text(encoding='utf8')
 

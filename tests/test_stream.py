@@ -3,23 +3,26 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
-from itertools import chain
+from itertools import chain, cycle, islice
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import alone, forks, needs_proc, peak_of, program, run_program  # noqa: F401: a fixture
 
 from ltseg.cli import main
-from ltseg.inference import segment, stream
+from ltseg.inference import make_plan, memory_needed, open_method, segment, stream
+from ltseg.motion import MotionModel
 from ltseg.synthetic import demo_scene
 from ltseg.video import write_video
 
-SMALL = ['--window', '10', '--overlap', '4']
+SMALL = ['--window', '10', '--overlap', '4', '--size', '48x80']
+PIECES = dict(window=10, overlap=4, size=(48, 80)) # the same
 
 
 @pytest.fixture(scope='module')
@@ -38,13 +41,6 @@ def run(*words):
     return main([str(w) for w in words])
 
 
-def command(*words, **how):
-    "The program as a process of its own."
-    env = os.environ | {'OMP_NUM_THREADS': '1', 'OMP_WAIT_POLICY': 'PASSIVE'}
-    program = [sys.executable, '-c', 'from ltseg.cli import main; raise SystemExit(main())']
-    return subprocess.Popen([*program, *map(str, words)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **how)
-
-
 def tree(folder):
     "Every file with its bytes, but those that hold timings."
     return {p.relative_to(folder): p.read_bytes() for p in sorted(folder.rglob('*')) if p.is_file() and p.name != 'timing.json'}
@@ -56,31 +52,31 @@ def labels_of(folder):
 
 def test_one_window_is_the_whole(clip):
     "A video that fits into a window gives what `segment` gives."
-    (piece,), whole = stream(clip), segment(clip)
+    (piece,), whole = stream(clip, size=(48, 80)), segment(clip, size=(48, 80))
     assert torch.equal(piece.probs, whole.probs) and torch.equal(piece.labels, whole.labels) and torch.equal(piece.theta, whole.theta)
 
 
 def test_pieces(scene, clip):
     "The pieces lie one behind the other, hold no more than a window, and agree with the whole."
-    pieces = list(stream(clip, window=10, overlap=4))
+    pieces = list(stream(clip, **PIECES))
     assert [p.first for p in pieces] == [0, 6, 12, 18, 24] and sum(len(p.source.names) for p in pieces) == 30
-    labels, whole = torch.cat([p.labels for p in pieces]), segment(clip).labels
+    labels, whole = torch.cat([p.labels for p in pieces]), segment(clip, size=PIECES['size']).labels
     assert (labels == whole).float().mean() > .9
     assert [len(p.source.frames) for p in pieces] == [p.probs.shape[1] for p in pieces]
 
 
-def test_sources_agree(scene, clip, tmp_path):
+def test_sources_agree(clip, tmp_path, program):
     "A file, the same through a pipe, and its frames from a generator."
-    expected = [p.labels for p in stream(clip, window=10, overlap=4)]
+    expected = [p.labels for p in stream(clip, **PIECES)]
     with av.open(str(clip)) as video: frames = [f.to_ndarray(format='rgb24') for f in video.decode(video=0)]
     with open(clip, 'rb') as file:
         for source in (file, iter(frames)):
-            found = [p.labels for p in stream(source, window=10, overlap=4)]
+            found = [p.labels for p in stream(source, **PIECES)]
             assert len(found) == len(expected) and all(torch.equal(a, b) for a, b in zip(found, expected))
-    process = command('segment', clip, '-o', tmp_path/'FILE', *SMALL) # a process, too: other tests may have changed the threads of this one
-    assert process.wait(300) == 0
-    with open(clip, 'rb') as file: process = command('segment', '-', '-o', tmp_path/'PIPE', *SMALL, stdin=file)
-    assert process.wait(300) == 0
+    for source, read, out in ((clip, os.devnull, 'FILE'), ('-', clip, 'PIPE')): # processes: other tests may have changed the threads of this one
+        process = program('segment', source, '-o', tmp_path/out, *SMALL, stdin=read)
+        process.join()
+        assert process.exitcode == 0
     a, b = tree(tmp_path/'FILE'), tree(tmp_path/'PIPE')
     assert a.keys() == b.keys() and [p.name for p in a if a[p] != b[p]] == ['settings.json']  # it names the source
 
@@ -125,26 +121,37 @@ def test_occlusion():
     assert len(set(seen.values())) == 1 and 0 not in seen.values(), seen
 
 
+def count_calls(moment, counted, words):
+    "The program; at so many calls of functions it is killed. The file `counted` gets their number, of a run that comes to its end."
+    calls = 0
+    def count(frame, event, arg):
+        nonlocal calls
+        calls += event in ('call', 'c_call')
+        if calls == moment: os.kill(os.getpid(), signal.SIGKILL)
+    sys.setprofile(count)
+    try: run_program(words, os.devnull, os.devnull)
+    finally:
+        sys.setprofile(None)
+        Path(counted).write_text(str(calls))
+
+
 def test_killed(clip, tmp_path):
-    "Killed at random moments and resumed, the result has the bytes of an uninterrupted one."
-    words = ['segment', clip, *SMALL]
-    start = time.monotonic()
-    assert command(*words, '-o', tmp_path/'OUT').wait(300) == 0
-    whole, rng, killed = time.monotonic() - start, random.Random(0), 0
-    for _ in range(4):
-        process = command(*words, '-o', tmp_path/'BIT', '--resume')
-        try: process.wait(rng.uniform(.3, 1)*whole)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            killed += 1
-    assert command(*words, '-o', tmp_path/'BIT', '--resume').wait(300) == 0
-    assert killed and tree(tmp_path/'BIT') == tree(tmp_path/'OUT')
+    "Killed at random moments (not of the clock, but of what is done) and resumed, the result has the bytes of an uninterrupted one."
+    def run_until(moment, *words):
+        process = forks().Process(target=count_calls, args=(moment, tmp_path/'calls', [str(w) for w in ('segment', clip, *SMALL, '-o', *words)]))
+        process.start()
+        process.join()
+        return process.exitcode
+    assert run_until(None, tmp_path/'OUT') == 0
+    calls, rng = int((tmp_path/'calls').read_text()), random.Random(0)
+    ends = [run_until(int(rng.uniform(.1, .9)*calls), tmp_path/'BIT', '--resume') for _ in range(4)]
+    assert ends[0] == -signal.SIGKILL and run_until(None, tmp_path/'BIT', '--resume') == 0, ends
+    assert tree(tmp_path/'BIT') == tree(tmp_path/'OUT')
 
 
 def test_unfinished(scene, clip, tmp_path, capsys):
     "An unfinished result is not mistaken for another one; only the same run may go on with it."
-    with pytest.raises(RuntimeError): interrupt(stream(str(clip), window=10, overlap=4), tmp_path/'OUT')
+    with pytest.raises(RuntimeError): interrupt(stream(str(clip), **PIECES), tmp_path/'OUT')
     assert run('segment', clip, '-o', tmp_path/'OUT', *SMALL) == 2
     message = capsys.readouterr().err
     assert '--resume' in message and '--overwrite' in message
@@ -184,41 +191,46 @@ def test_full_disk(clip, tmp_path, capsys, monkeypatch):
     assert tree(tmp_path/'OUT') == tree(tmp_path/'OTHER')
 
 
-def test_two_runs(clip, tmp_path, capsys):
-    "Two runs into one folder: the second is refused, and the first does not notice."
-    out = tmp_path/'OUT'
-    first = command('segment', clip, '-o', out, *SMALL)
-    while not (out/'.lock').exists() and first.poll() is None: time.sleep(.02)
-    first.send_signal(signal.SIGSTOP)
-    try: assert run('segment', clip, '-o', out, *SMALL, '--resume') == 2
-    finally: first.send_signal(signal.SIGCONT)
-    assert 'locked' in capsys.readouterr().err and first.wait(300) == 0
+def test_two_runs(scene, tmp_path, capsys, program):
+    "Two runs into one folder: the second is refused, and the first, which waits for the rest of its video, does not notice."
+    film, out, pipe = tmp_path/'film.mkv', tmp_path/'OUT', tmp_path/'pipe'
+    write_video(film, [*scene.frames]*2, 12)
+    os.mkfifo(pipe)
+    first, whole = program('segment', '-', '-o', out, *SMALL, stdin=pipe), film.read_bytes()
+    with open(pipe, 'wb') as video:
+        video.write(whole[:len(whole)//2])
+        video.flush()
+        for _ in range(6000): # until it is there
+            if (out/'.lock').exists() or not first.is_alive(): break
+            time.sleep(.02)
+        assert run('segment', film, '-o', out, *SMALL, '--resume') == 2
+        video.write(whole[len(whole)//2:])
+    first.join()
+    assert 'locked' in capsys.readouterr().err and first.exitcode == 0
 
 
 def test_window_options(clip, tmp_path, capsys):
     for words in (['--overlap', '5', '--window', '8'], ['--overlap', '0'], ['--window', '1', '--overlap', '1'], ['--most', '0']):
         assert run('segment', clip, '-o', tmp_path/'OUT', *words) == 2
         assert words[0][2:] in capsys.readouterr().err and not (tmp_path/'OUT').exists()
-    assert run('segment', clip, '-o', tmp_path/'OUT', '--most', '5000') == 0
+    assert run('segment', clip, '-o', tmp_path/'OUT', '--most', '5000', '--size', '32x48') == 0
     assert Image.open(tmp_path/'OUT/labels/00000.png').size == (91, 54)
 
 
-LONG = '''
-import resource, sys
-from itertools import cycle, islice
-from ltseg.inference import stream
-from ltseg.synthetic import demo_scene
-frames = demo_scene(20, (64, 112)).frames
-for _ in stream(islice(cycle([*frames, *frames[::-1]]), int(sys.argv[1])), window=16, overlap=4): pass
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-'''
+def peaks_of(lengths):
+    "Bytes that videos of so many frames take at most."
+    frames = demo_scene(20, (192, 256)).frames
+    def segmented(n):
+        for _ in stream(islice(cycle([*frames, *frames[::-1]]), n), window=8, overlap=2, size=(32, 48)): pass
+    segmented(8) # what is loaded once
+    return [peak_of(lambda n=n: segmented(n)) for n in lengths]
 
 
+@needs_proc
 def test_memory():
-    "Eight times the frames take no more memory."
-    peaks = [int(subprocess.run([sys.executable, '-c', LONG, str(n)], capture_output=True, text=True, check=True,
-                                env=os.environ | {'OMP_NUM_THREADS': '1'}).stdout) for n in (60, 480)]
-    assert peaks[1] < 1.1*peaks[0], peaks
+    "Six times the frames take no more memory: the others alone would fill 20 MB, their masks 100."
+    short, long = alone(peaks_of, (30, 180))
+    assert long < short + 10e6, (short, long)
 
 
 def times_of(video):
@@ -309,30 +321,18 @@ def test_recorded_is_what_acted(scene, tmp_path):
     assert not (tmp_path/'OUT').exists()
 
 
-NEED = '''
-import json, re, sys, tempfile
-from pathlib import Path
-import torch
-from ltseg.inference import make_plan, memory_needed, open_method, stream
-from ltseg.motion import MotionModel
-def told(key): return int(re.search(key + r':\\s+(\\d+)', Path('/proc/self/status').read_text())[1])*1024
-method, K, T, adapt = sys.argv[1], *map(int, sys.argv[2:])
-method = open_method(method, 'default', MotionModel(), 'cpu')
-list(stream(torch.randn(2, 3, 32, 32), K=2, method=method)) # what is loaded once
-flow = torch.randn(2, T, 128, 224)
-Path('/proc/self/clear_refs').write_text('5') # the peak begins anew
-before = told('VmRSS')
-with tempfile.TemporaryDirectory() as d: stream(flow, K=K, method=method, adapt=adapt).save(d + '/OUT')
-print(json.dumps([told('VmHWM') - before, memory_needed(method, make_plan(method, K, adapt), T, (128, 224), (128, 224))]))
-'''
+def peak_and_estimate(method, K, T, adapt, out):
+    "Bytes that a job takes at most, and what is expected before."
+    method = open_method(method, 'default', MotionModel(), 'cpu')
+    list(stream(torch.randn(2, 3, 32, 32), K=2, method=method)) # what is loaded once
+    flow = torch.randn(2, T, 128, 224)
+    peak = peak_of(lambda: stream(flow, K=K, method=method, adapt=adapt).save(out))
+    return peak, memory_needed(method, make_plan(method, K, adapt), T, (128, 224), (128, 224))
 
 
-@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='reads /proc')
+@needs_proc
 @pytest.mark.parametrize('method, K, T, adapt', [('network', 4, 40, 0), ('em', 6, 24, 0), ('network', 4, 12, 1)])
-def test_estimate_of_memory(method, K, T, adapt):
+def test_estimate_of_memory(method, K, T, adapt, tmp_path):
     "The estimate is near the peak of a job; measured: within 20 % at three sizes, four lengths, K from 2 to 8."
-    done = subprocess.run([sys.executable, '-c', NEED, method, *map(str, (K, T, adapt))], capture_output=True, text=True,
-                          env=os.environ | {'OMP_NUM_THREADS': '1'})
-    assert not done.returncode, done.stderr
-    peak, estimate = json.loads(done.stdout)
+    peak, estimate = alone(peak_and_estimate, method, K, T, adapt, tmp_path/'OUT')
     assert .6*peak < estimate < 1.6*peak, (peak, estimate)

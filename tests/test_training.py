@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 import torch
 from hostile import snapshot
 from PIL import Image
+from processes import alone, program, run_file  # noqa: F401: a fixture
 
 import ltseg.data as ltseg_data
 from ltseg.cli import build_parser, main
@@ -31,7 +31,6 @@ NOTEBOOK = ROOT/'nbs'/'70_train.ipynb'
 STEPS, EPOCH = 6, 2
 OPTIONS = f'--steps {STEPS} --epoch-steps {EPOCH} --batch-size 2 --val 1 --accelerator cpu'.split()
 SMALL = ['--size', '32x48', '--length', '5']
-ENV = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -48,14 +47,10 @@ def ltseg(*words):
     except SystemExit as e: return e.code
 
 
-def command(*words):
-    return [sys.executable, '-c', 'import sys; from ltseg.cli import main; sys.exit(main())', 'train', *map(str, words)]
-
-
 def wait_for(path, process, seconds=300):
     end = time.monotonic() + seconds
     while not path.exists():
-        assert process.poll() is None, 'the run ended by itself'
+        assert process.is_alive(), 'the run ended by itself'
         assert time.monotonic() < end, f'{path.name} did not appear'
         time.sleep(.02)
 
@@ -82,14 +77,14 @@ def same_run(a, b):
     assert a['lr_schedulers'][0]['last_epoch'] == b['lr_schedulers'][0]['last_epoch']
 
 
-def test_kill_and_resume(shard, straight, tmp_path, capsys):
+def test_kill_and_resume(shard, straight, tmp_path, capsys, program):
     "A run that is killed and goes on ends with the weights and the optimiser of one that was never stopped."
     parts = tmp_path/'parts'
     data = ['-o', parts, '--shards', shard, *OPTIONS]
-    process = subprocess.Popen(command(*data, '--steps', 1000), env=ENV)
+    process = program('train', *data, '--steps', 1000)
     wait_for(parts/'last.ckpt', process)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     assert not (parts/'weights.safetensors').exists()
     assert torch.load(parts/'last.ckpt', weights_only=True)['global_step'] > 0  # what is there is whole
     before = snapshot(tmp_path)
@@ -98,15 +93,16 @@ def test_kill_and_resume(shard, straight, tmp_path, capsys):
     assert snapshot(tmp_path) == before
 
 
-def test_ctrl_c(shard, tmp_path):
+def test_ctrl_c(shard, tmp_path, program):
     "One line says what is kept; no traceback of Lightning's, and not its status 1."
-    out = tmp_path/'run'
-    process = subprocess.Popen(command('-o', out, '--shards', shard, *OPTIONS, '--steps', 1000), env=ENV, stderr=subprocess.PIPE, text=True)
+    out, file = tmp_path/'run', tmp_path/'said'
+    process = program('train', '-o', out, '--shards', shard, *OPTIONS, '--steps', 1000, said=file)
     wait_for(out/'last.ckpt', process)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=100)[1]
-    assert re.search(r'stopped; what was trained until step \d+ is kept, and --resume goes on', said), said
-    assert process.returncode in (130, -signal.SIGINT) and not (out/'weights.safetensors').exists()
+    os.kill(process.pid, signal.SIGINT)
+    process.join(100)
+    said = file.read_text('utf8')
+    assert re.search(r'stopped; what was trained until step \d+ is kept, and --resume goes on', said) and 'Traceback' not in said, said
+    assert process.exitcode in (130, -signal.SIGINT) and not (out/'weights.safetensors').exists()
 
 
 class Stop:
@@ -256,11 +252,29 @@ def test_remarks_on_videos(video, tmp_path, monkeypatch):
     assert json.loads((tmp_path/'run'/'settings.json').read_text('utf8'))['warnings'] == ['clip: ends early']
 
 
+def papermill(*words):
+    "Its command, in this process, the cells too, where nothing is exported anew."
+    from execnb.shell import CaptureShell
+    from papermill.cli import papermill
+    from papermill.engines import Engine, papermill_engines
+
+    class Here(Engine):
+        @classmethod
+        def execute_managed_notebook(cls, manager, kernel_name, **options):
+            shell = CaptureShell()
+            for cell in manager.nb.cells:
+                if cell.cell_type == 'code': shell.run(cell.source)
+                if shell.exc: raise RuntimeError(shell.prettytb())
+    papermill_engines.register('here', Here)
+    os.environ['IN_TEST'] = '1' # of nbdev
+    os.chdir(NOTEBOOK.parent)
+    papermill.main([*words, '--engine', 'here', '--no-progress-bar'], standalone_mode=False)
+
+
 def test_notebook_headless(video, tmp_path):
     "The training notebook with parameters, through papermill: the published network, without truth."
     settings = dict(videos=[str(video)], network='ltms', steps=2, epoch_steps=2, batch_size=1, size=[32, 48], length=5, trainer=dict(accelerator='cpu'))
-    subprocess.run([sys.executable, '-m', 'papermill', str(NOTEBOOK), str(tmp_path/'out.ipynb'), '--no-progress-bar',
-                    '-p', 'out', str(tmp_path/'run'), '-p', 'settings', json.dumps(settings)], check=True, env=ENV, cwd=NOTEBOOK.parent)
+    alone(papermill, str(NOTEBOOK), str(tmp_path/'out.ipynb'), '-p', 'out', str(tmp_path/'run'), '-p', 'settings', json.dumps(settings))
     segmenter = Segmenter.from_pretrained(tmp_path/'run'/'weights.safetensors')
     assert segmenter.config.backbone == 'unet3d' and segmenter.recipe.supervised == 0
 
@@ -294,15 +308,15 @@ def published(base, out, *more):
 def test_published_command(base, tmp_path):
     "The command of the released program: published network and loss, scores of every frame, the same after a stop."
     straight, parts, more = tmp_path/'straight', tmp_path/'parts', tmp_path/'more'
-    published(base, straight, '--max_epochs', 3, '--logger', 'tensorboard')
+    published(base, straight, '--max_epochs', 2, '--logger', 'tensorboard')
     settings = json.loads((straight/'settings.json').read_text())['settings']
     assert (settings['network'], settings['recipe'], settings['batch_size']) == ('ltms', 'ltms', 3)
     assert list(straight.glob('tensorboard/*/events*'))
     results = pd.read_csv(straight/'results.csv')
     assert list(results.columns) == ['epoch', 'Sequence', 'Sequence_Index', 'loss', 'jaccard', 'jaccard_best', 'masks_used']
-    assert len(results) == 3*7 and (results.Sequence == 'b').all()  # of 11 flows, 7 have two on either side
+    assert len(results) == 2*7 and (results.Sequence == 'b').all()  # of 11 flows, 7 have two on either side
     assert results.loss.between(0, 2).all() and (results.jaccard <= results.jaccard_best + 1e-6).all()
-    for epochs in (2, 3): published(base, parts, '--max_epochs', epochs, '--resume')
+    for epochs in (1, 2): published(base, parts, '--max_epochs', epochs, '--resume')
     pd.testing.assert_frame_equal(pd.read_csv(parts/'results.csv'), results)
     weights = Segmenter.from_pretrained(straight/'weights.safetensors')
     assert weights.network.max_segments == 4 and weights.recipe.supervised == 0
@@ -356,13 +370,13 @@ def test_without_validation(base, tmp_path):
     assert Segmenter.from_pretrained(tmp_path/'run'/'weights.safetensors').network.max_segments == 4
 
 
-def test_two_processes(base, tmp_path):
+def test_two_processes(base, tmp_path, program):
     "Lightning's options pass through: two processes, one folder, every validation frame once."
-    program = Path(sys.executable).parent/'ltseg'  # Lightning starts further processes by its name
-    words = ['train', '--base_dir', base, '--save_dir', tmp_path/'run', *PUBLISHED, *LOSS, '--max_epochs', 1, '--limit_train_batches', '1.0',
-             '--devices', 2, '--strategy', 'ddp']
-    done = subprocess.run([sys.executable, program, *map(str, words)], env=ENV, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    file = Path(sys.executable).parent/'ltseg'  # Lightning starts further processes by its name
+    process = program(file, 'train', '--base_dir', base, '--save_dir', tmp_path/'run', *PUBLISHED, *LOSS, '--max_epochs', 1, '--limit_train_batches', '1.0',
+                      '--devices', 2, '--strategy', 'ddp', run=run_file, said=tmp_path/'said')
+    process.join()
+    assert process.exitcode == 0, (tmp_path/'said').read_text('utf8')
     results = pd.read_csv(tmp_path/'run'/'results.csv')
     assert sorted(results.Sequence_Index) == list(range(2, 9)) and (tmp_path/'run'/'weights.safetensors').exists()
 
