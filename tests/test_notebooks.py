@@ -11,7 +11,8 @@ from notebook import NBS, run
 
 NOTEBOOKS = sorted(p.relative_to(NBS) for p in NBS.rglob('*.ipynb')
                    if not any(part.startswith(('_', '.')) for part in p.relative_to(NBS).parts))
-SLOW = ['notebook', 'torch', 'pytorch_lightning', 'matplotlib.pyplot', 'scipy.ndimage', 'pandas', 'cv2', 'av'] # to import
+SLOW = ['pytest', 'execnb.shell', 'nbdev.showdoc', 'nbdev.processors', 'fastcore.test', # to import; not of this folder: it is not on the path there
+        'torch', 'torch.utils.tensorboard', 'pytorch_lightning', 'matplotlib.pyplot', 'scipy.ndimage', 'scipy.optimize', 'pandas', 'cv2', 'av']
 
 
 @pytest.fixture(scope='session')
