@@ -26,7 +26,7 @@ def ci(tmp_path):
             tool.chmod(0o755)
         for name in ['bash', 'sh', 'env', 'dirname', 'mkdir', 'cp', 'timeout', 'tail', 'id', 'cat']: (tmp_path/'bin'/name).symlink_to(shutil.which(name))
         env = dict(PATH=str(tmp_path/'bin'), LOG=str(tmp_path/'log'), FAILS=fails, STATUS=status)
-        done = subprocess.run([tmp_path/'here'/'.ci'/'run'], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([tmp_path/'here'/'.ci'/'run'], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
         calls = [c for c in (tmp_path/'log').read_text().splitlines() if not c.startswith(('python3 -c', 'python3 -V'))]
         return done.returncode, done.stdout + done.stderr, [c for c in calls if not c.startswith(('npm', 'apt-get'))]
     return run

@@ -78,7 +78,8 @@ def test_stop_in_the_middle_of_a_video(tmp_path):
     whole = put_video(tmp_path/'a.mkv', clip(60, 96, 128)).read_bytes()
     out = tmp_path/'OUT'
     words = ['segment', '-', '-o', out, '--method', 'em', '-K', '2', '--window', '4', '--overlap', '1']
-    with subprocess.Popen([*MAIN, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) # who starts the tests in the background ignores it
+    with subprocess.Popen([*MAIN, *map(str, words)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heard) as run:
         run.stdin.write(whole[:len(whole)//2])
         run.stdin.flush()
         for _ in range(6000): # until a window or two are done

@@ -47,7 +47,7 @@ def ltseg(*words):
     except SystemExit as e: return e.code
 
 
-def wait_for(path, process, seconds=300):
+def wait_for(path, process, seconds=600):
     end = time.monotonic() + seconds
     while not path.exists():
         assert process.is_alive(), 'the run ended by itself'
@@ -99,7 +99,7 @@ def test_ctrl_c(shard, tmp_path, program):
     process = program('train', '-o', out, '--shards', shard, *OPTIONS, '--steps', 1000, said=file)
     wait_for(out/'last.ckpt', process)
     os.kill(process.pid, signal.SIGINT)
-    process.join(100)
+    process.join(600)
     said = file.read_text('utf8')
     assert re.search(r'stopped; what was trained until step \d+ is kept, and --resume goes on', said) and 'Traceback' not in said, said
     assert process.exitcode in (130, -signal.SIGINT) and not (out/'weights.safetensors').exists()
