@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Each of the processes that pytest-xdist starts gets its share: more threads than cores make all of them slower. Set before torch is imported.
-SHARE = str(max(1, (os.cpu_count() or 1)//int(os.environ.get('PYTEST_XDIST_WORKER_COUNT', 1))))
-for name in ['OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'OPENCV_FOR_THREADS_NUM']: os.environ.setdefault(name, SHARE)
+# Tests run side by side (`-n`), so each process has one thread, unless the environment says otherwise. Set before torch is imported.
+for name in ['OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'OPENCV_FOR_THREADS_NUM']: os.environ.setdefault(name, '1')
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE') # threads that wait for others must not keep busy the cores that these need
 os.environ.setdefault('WANDB_MODE', 'offline') # no service is called
 
