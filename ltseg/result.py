@@ -548,6 +548,7 @@ def story(self:Output) -> dict: # plain values
 def finish(self:Output, seconds:dict # stage -> seconds it took
           ) -> dict: # the content of segments.json
     'Puts the pieces together to the whole result.'
+    if not self._clean: self._begin() # all pieces were there: it was interrupted while it put them together
     story = self.parts.finish(self.settings | dict(warnings=self.warnings), seconds)
     (self.out/PROGRESS).unlink()
     self._tidy()

@@ -189,7 +189,7 @@ JOB = { # of segment and demo
     'size': lambda c: [Acts('--size 32x48', record=dict(size=[32, 48]))],
     'device': lambda c: [Refused('nosuch', '--device nosuch', BY_NETWORK[c]), Refused('--device', '--device cpu')],
     'adapt': lambda c: [Acts('--adapt 3', BY_NETWORK[c], dict(adapt=3)), Refused('EM', '--adapt 3')],
-    'refine': lambda c: [Acts('--refine image', BY_NETWORK[c], dict(refine='image'))]}
+    'refine': lambda c: [Acts('--refine none', BY_NETWORK[c], dict(refine=None)), Acts('--refine flow', BY_NETWORK[c], dict(refine='flow'))]}
 
 CASES = {
     'segment': {k: make('segment') for k, make in JOB.items()} | {
