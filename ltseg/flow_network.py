@@ -110,7 +110,8 @@ class FlowUpdate(nn.Module):
         coarse = matching_costs(first.coarse, warp(second.coarse, F.avg_pool2d(flow, 2)/2), self.reach)
         return _act(self.fine(fine) + F.interpolate(self.coarse(coarse), size=flow.shape[-2:], mode='bilinear'))
 
-    def forward(self, first:FrameFeatures, second:FrameFeatures, hidden:Tensor, flow:Tensor,
+    def forward(self, first:FrameFeatures, second:FrameFeatures, # of both frames
+                hidden:Tensor, flow:Tensor, # see above
                 unit:Tensor, # (B,1,1,1), pixels: what corrections are measured by
                ) -> tuple[Tensor, Tensor]: # hidden, flow
         known = torch.cat([self.costs(first, second, flow), hidden, flow/unit], 1)
