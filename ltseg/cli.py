@@ -171,7 +171,7 @@ def _add_segment_options(p, K): # K: the default
                    help='how the optical flow between frames is estimated: dis is fast; dis-fine '
                         'is better and takes 2.5 times as long; deepflow is nearly as good and '
                         'takes ten times as long again; mended is dis, corrected by a small '
-                        'network, and takes six times as long as dis; raft is a network and needs '
+                        'network, and takes five times as long as dis; raft is a network and needs '
                         'torchvision')
     p.add_argument('--flow-weights', metavar='FILE',
                    help='weights for --flow raft (default: torchvision downloads them) or mended '

@@ -564,8 +564,8 @@ class OpenCVFlow:
                  first, # (H, W, 3) uint8
                  second # the same size, one frame later
                 )->Tensor: # (2, H, W) float32, pixels
-        if not hasattr(self.own, 'algorithm'): self.own.algorithm = self.make()
-        h, w = first.shape[:2]
+        h, w = size = first.shape[:2]
+        if getattr(self.own, 'size', None) != size: self.own.algorithm, self.own.size = self.make(), size
         flow = self.own.algorithm.calc(self._grey(first), self._grey(second), None)[:h, :w]
         return torch.from_numpy(flow.transpose(2, 0, 1).copy())
 
