@@ -90,7 +90,7 @@ def _dashed(words): # long options with `-`, whichever of `-` and `_` they were 
 
 # %% ../nbs/90_cli.ipynb #7524c21d
 _FLOWS, _METHODS, _NETWORKS, _RECIPES = (
-    ('dis', 'dis-fast', 'dis-fine', 'deepflow', 'raft'), ('network', 'em'), ('lean', 'ltms'),
+    ('dis', 'dis-fast', 'dis-fine', 'mended', 'deepflow', 'raft'), ('network', 'em'), ('lean', 'ltms'),
     ('synthetic', 'ltms'))
 _BOUNDARIES = ('Strict', 'Periodic', 'Ignore')
 _PERTURBATIONS = ('PerturbInputFlowNoise', 'PerturbInputFlowNull', 'PerturbInputFlowErase')
@@ -171,9 +171,12 @@ def _add_segment_options(p, K): # K: the default
     p.add_argument('--flow', choices=_FLOWS, default='dis',
                    help='how the optical flow between frames is estimated: dis is fast; dis-fine '
                         'is better and takes 2.5 times as long; deepflow is nearly as good and '
-                        'takes ten times as long again; raft is a network and needs torchvision')
+                        'takes ten times as long again; mended is dis, corrected by a small '
+                        'network, and takes five times as long as dis; raft is a network and needs '
+                        'torchvision')
     p.add_argument('--flow-weights', metavar='FILE',
-                   help='weights for --flow raft; default: torchvision downloads them')
+                   help='weights for --flow raft (default: torchvision downloads them) or mended '
+                        '(default: those that come with ltseg)')
     p.add_argument('--motion-model', default='QuadraticFull_fk3', metavar='NAME',
                    help='how a segment may move: Constant, Affine, QuadraticPlanar or '
                         'QuadraticFull in space; with _fkN behind it, it changes over time as a '
@@ -486,8 +489,8 @@ def _add_flow(commands):
                    'tables start from')
     p.add_argument('--flow', choices=_FLOWS, default='dis', help='how flow is estimated, see '
                    'ltseg segment --help')
-    p.add_argument('--flow-weights', metavar='FILE', help='weights for --flow raft; default: '
-                   'torchvision downloads them')
+    p.add_argument('--flow-weights', metavar='FILE', help='weights for --flow raft or mended, '
+                   'see ltseg segment --help')
     p.add_argument('--format', choices=_FLOW_FORMATS, default='png',
                    help='png: as KITTI, rounded to 1/128 pixel; flo: exact, and nine times the size')
     p.add_argument('-o', '--out', metavar='DIR', help='folder for the flow, inside the base folder; '
@@ -606,12 +609,13 @@ def _add_export(commands):
     p.set_defaults(run=_export, parser=p)
 
 # %% ../nbs/90_cli.ipynb #cc3b9778
-def _estimator(args): # a name, or the one estimator that takes weights
+def _estimator(args): # a name, or one of the estimators that take weights
     if args.flow_weights is None: return args.flow
-    if args.flow != 'raft':
-        raise InputError('--flow-weights', f'these are of raft, but --flow is {args.flow}; give --flow raft with them')
-    from ltseg.video import RAFT
-    return RAFT(args.flow_weights)
+    if args.flow not in ('raft', 'mended'):
+        raise InputError('--flow-weights', f'these are of raft or mended, but --flow is {args.flow}; '
+                         'give --flow raft or --flow mended with them')
+    from ltseg.video import FLOW_ESTIMATORS
+    return FLOW_ESTIMATORS[args.flow](args.flow_weights)
 
 def _refinement(args): # a name, or None
     return None if args.refine == 'none' else args.refine

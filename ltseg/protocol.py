@@ -20,6 +20,7 @@ from torch import Tensor
 from .evaluation import davis_j, read_annotations, resize_probs, scores_by_rule
 from .files import InputError, atomic_path
 from .flow import resize_flow
+from .flow_training import stored_flow
 from .segmenter import Segmenter, weights_path
 from .video import estimate_flow, open_frames
 
@@ -31,8 +32,7 @@ def raft_small_flow(data, name:str, # folder of the data; sequence
     'Stored flow of RAFT-small.'
     path = Path(data)/f'flow/raft_small/{name}.npz'
     if not path.exists(): raise InputError(path, 'flow of RAFT-small', 'nothing of that name')
-    flow = torch.from_numpy(np.load(path)['flow'].astype(np.float32)/16).transpose(0, 1)
-    return flow*torch.tensor([SIZE[1]/854, SIZE[0]/480]).view(2, 1, 1, 1)
+    return stored_flow(path)
 
 def estimated(estimator:str, # a name of FLOW_ESTIMATORS
              ) -> Callable: # folder of the data, sequence -> flow (2,T,128,224), pixels of that size
@@ -41,7 +41,7 @@ def estimated(estimator:str, # a name of FLOW_ESTIMATORS
         return estimate_flow(open_frames(Path(data)/'DAVIS/JPEGImages/360p'/name), estimator, size=SIZE, progress=False)
     return flow
 
-FLOWS = {'raft-small': raft_small_flow} | {name: estimated(name) for name in ('dis', 'dis-fine')} # name -> of data and sequence
+FLOWS = {'raft-small': raft_small_flow} | {name: estimated(name) for name in ('dis', 'dis-fine', 'mended')} # name -> of data and sequence
 
 def sequences(data, # folder of the data
              ) -> list: # of names, sorted

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['VIDEO_ENDINGS', 'MOST_PIXELS', 'IMAGE_ENDINGS', 'FLOW_ESTIMATORS', 'check_fps', 'write_video', 'reduced_size',
            'reduce_frame', 'FrameTimes', 'VideoFrames', 'read_image', 'PictureFrames', 'folder_frames', 'StackFrames',
-           'open_frames', 'FlowEstimator', 'OpenCVFlow', 'DIS', 'DeepFlow', 'RAFT', 'named_estimator', 'flow_pairs',
-           'estimate_flow']
+           'open_frames', 'FlowEstimator', 'OpenCVFlow', 'DIS', 'DeepFlow', 'MendedDIS', 'RAFT', 'named_estimator',
+           'flow_pairs', 'estimate_flow']
 
 # %% ../nbs/10_video.ipynb #99501800
 import hashlib, importlib, math, os, struct, threading, warnings
@@ -31,6 +31,7 @@ from tqdm import tqdm
 
 from .files import KINDS, InputError, Notes, atomic_path, check_there, choose, is_folder, kind_of, look_into
 from .flow import MAX_PIXELS, check_flow, resize_flow
+from .flow_network import MENDER, load_mender
 
 # %% ../nbs/10_video.ipynb #27dfc560
 VIDEO_ENDINGS = ('.mp4', '.m4v', '.mov', '.mkv') # of the files that `write_video` can write
@@ -563,8 +564,8 @@ class OpenCVFlow:
                  first, # (H, W, 3) uint8
                  second # the same size, one frame later
                 )->Tensor: # (2, H, W) float32, pixels
-        if not hasattr(self.own, 'algorithm'): self.own.algorithm = self.make()
-        h, w = first.shape[:2]
+        h, w = size = first.shape[:2]
+        if getattr(self.own, 'size', None) != size: self.own.algorithm, self.own.size = self.make(), size
         flow = self.own.algorithm.calc(self._grey(first), self._grey(second), None)[:h, :w]
         return torch.from_numpy(flow.transpose(2, 0, 1).copy())
 
@@ -602,13 +603,63 @@ class DeepFlow(OpenCVFlow):
                               'pip install opencv-contrib-python-headless')
         super().__init__(cv2.optflow.createOptFlow_DeepFlow)
 
+# %% ../nbs/10_video.ipynb #e03ee2ad
+def _resized(flow, size, rescale): # (2, H, W) float32 on the CPU -> (2, h, w)
+    (H, W), (h, w) = flow.shape[1:], size
+    if h > H or w > W: return resize_flow(flow, size, rescale)
+    small = [cv2.resize(c, (w, h), interpolation=cv2.INTER_AREA) for c in flow.numpy()]
+    small = torch.from_numpy(np.stack(small))
+    return small * small.new_tensor([w/W, h/H]).view(2, 1, 1) if rescale else small
+
+# %% ../nbs/10_video.ipynb #fb3a9003
+_SEARCHED, _ENCODED = 640*360, 256*448 # pixels of the frames that DIS and the network see, at most or about
+
+def _multiples(size, n): # (H, W) -> the nearest multiples of n, at least n
+    return tuple(max(n, round(side/n)*n) for side in size)
+
+class MendedDIS:
+    '''The flow of `DIS`, corrected by a `FlowMender`; a `FlowEstimator`.
+
+    An `InputError` for a file that holds no such network.'''
+    threads = 1 # the network keeps all cores busy by itself
+
+    def __init__(self,
+                 weights=None, # path of a file of `save_mender`; None: those of the package
+                 device=None): # of the network, as torch names it; None: a GPU if there is one
+        self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        self.mender, self.dis = load_mender(weights or MENDER).to(self.device), DIS()
+        self.last = None, None # picture, features
+        self.name = f'MendedDIS(weights {hashlib.sha256(Path(weights or MENDER).read_bytes()).hexdigest()[:16]})'
+
+    def __repr__(self): return self.name
+
+    @torch.no_grad()
+    def __call__(self,
+                 first, # (H, W, 3) uint8
+                 second # the same size, one frame later
+                )->Tensor: # (2, H, W) float32, pixels, on `device`
+        found = self.dis(*(reduce_frame(frame, _SEARCHED) for frame in (first, second)))
+        h, w = size = _multiples(reduced_size(first.shape[:2], _ENCODED), 8)
+        features = [self._features(frame, size) for frame in (first, second)]
+        flow = _resized(found, (h//2, w//2), True)[None].to(self.device)
+        return resize_flow(self.mender.mend(*features, flow)[0], first.shape[:2])
+
+    def _features(self, frame, size): # of a picture of this size
+        picture = cv2.resize(frame, size[::-1], interpolation=cv2.INTER_AREA)
+        last, features = self.last
+        if last is None or not np.array_equal(last, picture):
+            x = torch.from_numpy(picture).to(self.device).permute(2, 0, 1)[None]
+            features = self.mender.encode(x.float()/127.5 - 1)
+            self.last = picture, features
+        return features
+
 # %% ../nbs/10_video.ipynb #4151a329
 def _torchvision_raft():
     try: return importlib.import_module('torchvision.models.optical_flow')
     except (ImportError, RuntimeError, OSError) as e: # a build for another torch fails in its own way
         raise ImportError('flow estimator "raft": expected a torchvision that fits torch '
                           f'{torch.__version__}, importing it gave: {e} '
-                          '(dis, dis-fast, dis-fine and deepflow do without it)') from e
+                          '(dis, dis-fast, dis-fine, mended and deepflow do without it)') from e
 
 def _load_weights(model, path):
     if not Path(path).is_file():
@@ -669,7 +720,7 @@ class RAFT:
 
 # %% ../nbs/10_video.ipynb #e416e76c
 FLOW_ESTIMATORS = {'dis': DIS, 'dis-fast': partial(DIS, 'fast'), # name -> () -> FlowEstimator
-                   'dis-fine': partial(DIS, 'fine'),
+                   'dis-fine': partial(DIS, 'fine'), 'mended': MendedDIS,
                    'deepflow': DeepFlow, 'raft': RAFT}
 
 # %% ../nbs/10_video.ipynb #c0f1ee12
@@ -696,14 +747,6 @@ def flow_pairs(frames, # iterable of (H, W, 3) uint8 frames
                 waiting.append(pool.submit(estimator, a, b))
                 if len(waiting) > threads: yield waiting.popleft().result()
             while waiting: yield waiting.popleft().result()
-
-# %% ../nbs/10_video.ipynb #e03ee2ad
-def _resized(flow, size, rescale): # (2, H, W) float32 on the CPU -> (2, h, w)
-    (H, W), (h, w) = flow.shape[1:], size
-    if h > H or w > W: return resize_flow(flow, size, rescale)
-    small = [cv2.resize(c, (w, h), interpolation=cv2.INTER_AREA) for c in flow.numpy()]
-    small = torch.from_numpy(np.stack(small))
-    return small * small.new_tensor([w/W, h/H]).view(2, 1, 1) if rescale else small
 
 # %% ../nbs/10_video.ipynb #a7433c23
 def estimate_flow(frames, # iterable of (H, W, 3) uint8 frames, such as `open_frames` gives

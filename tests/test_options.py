@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 
 from ltseg.cli import _TRAINER, _plain, build_parser, main
 from ltseg.flow import write_flow
+from ltseg.flow_network import FlowMender, MenderConfig, save_mender
 from ltseg.segmenter import save_weights
 from ltseg.splits import fill_flow, split_folder
 from ltseg.synthetic import demo_scene
@@ -117,6 +118,9 @@ def world(tmp_path_factory):
     for seed, name in enumerate(('one', 'two')):
         torch.manual_seed(seed)
         save_weights(tiny(), top/f'{name}.safetensors')
+    mender = FlowMender(MenderConfig(8, 4, 6, 1, 2))
+    torch.nn.init.normal_(mender.update.flow.weight) # else it corrects nothing
+    save_mender(mender, top/'mender.safetensors')
     for name in ('run', 'otherrun'): (top/name).mkdir()
     shutil.copy(top/'one.safetensors', top/'run/weights.safetensors')
     shutil.copy(top/'two.safetensors', top/'otherrun/weights.safetensors')
@@ -182,8 +186,10 @@ JOB = { # of segment and demo
     'method': lambda c: [Acts('--method em', BY_NETWORK[c].replace('--weights {top}/one.safetensors', ''), dict(method='em', weights=None))],
     'weights': lambda c: [Acts('--weights {top}/two.safetensors', BY_NETWORK[c], dict(weights='{top}/two.safetensors')),
                           Refused('--weights', '--weights {top}/one.safetensors')],
-    'flow': lambda c: [Acts('--flow dis-fast', record=dict(flow='dis-fast'))],
-    'flow_weights': lambda c: [Refused('raft', '--flow-weights {top}/one.safetensors')],
+    'flow': lambda c: [Acts(f'--flow {name}', record=dict(flow=name)) for name in ('dis-fast', 'mended')],
+    'flow_weights': lambda c: [Refused('raft or mended', '--flow-weights {top}/one.safetensors'),
+                               Refused('FlowMender', '--flow mended --flow-weights {top}/one.safetensors'),
+                               Acts('--flow-weights {top}/mender.safetensors', LINES[c] + ' --flow mended')],
     'motion_model': lambda c: [Acts('--motion-model Affine', record=dict(motion_model='Affine')),
                                Acts('--motion-model Affine', BY_NETWORK[c], dict(motion_model='Affine'))],
     'size': lambda c: [Acts('--size 32x48', record=dict(size=[32, 48]))],
@@ -215,7 +221,9 @@ CASES = {
         'overwrite': [Needed('--overwrite', '--overwrite', LINES['split'].replace('OUT', 'FULL'))]},
     'flow': {
         'data_file': [Acts('--data-file OTHER')], 'base_dir': [Needed('SPLIT', '--base-dir OUT', 'flow --data-file SPLIT')],
-        'flow': [Acts('--flow dis-fast')], 'flow_weights': [Refused('raft', '--flow-weights {top}/one.safetensors')],
+        'flow': [Acts('--flow dis-fast'), Acts('--flow mended')],
+        'flow_weights': [Refused('raft or mended', '--flow-weights {top}/one.safetensors'),
+                         Acts('--flow-weights {top}/mender.safetensors', LINES['flow'] + ' --flow mended')],
         'format': [Acts('--format flo')], 'out': [Acts('--out OUT/Elsewhere')], 'label': [Acts('--label mine')],
         'bad_flow': [Needed('finite', '--bad-flow zero', LINES['flow'] + ' --flow deepflow')]}, # which the runner replaces
     'train': {
