@@ -1,25 +1,23 @@
 """The built site in a real browser, by day and by night, wide and narrow: nobody complains, nothing is asked of any network, no page is wider
-than its window, and axe-core finds nothing serious. Skipped where the site is not built (`.ci/site.py`). Screenshots go to `artifacts/`."""
-from functools import cache
+than its window, and axe-core, where it is there, finds nothing serious. Skipped where the site is not built (`.ci/site.py`). Screenshots go to `artifacts/`."""
 from pathlib import Path
 
 import pytest
 
-from browser import ARTIFACTS, AXE, NARROW, WIDE, chromium, console, emulate, needs_axe, requests, violations  # noqa: F401: a fixture
+from browser import ARTIFACTS, AXE, NARROW, WIDE, chromium, console, emulate, requests, violations  # noqa: F401: a fixture
 
 DOCS = Path(__file__).resolve().parent.parent/'_docs'
 PAGES = sorted(p for p in DOCS.rglob('*.html') if not {'site_libs', 'images'} & set(p.relative_to(DOCS).parts))
 SHOTS = ['index', 'segment_a_video', 'viewer', 'motion']  # kept to be looked at
 if not PAGES: pytest.skip('the site is not built: run .ci/site.py', allow_module_level=True)
-sizes = pytest.mark.parametrize(('size', 'dark'), [(WIDE, False), (NARROW, True)], ids=['1440-light', '390-dark'])
 
 
-@cache
-def visited(chromium, size, dark) -> tuple:
-    "(what is wrong with the pages, what axe-core finds): every page is opened once for both."
+@pytest.mark.parametrize(('size', 'dark'), [(WIDE, False), (NARROW, True)], ids=['1440-light', '390-dark'])
+def test_pages_open(chromium, size, dark):
+    "Every page, visited once for all that is asked of it."
     emulate(chromium, size, dark)
     ARTIFACTS.mkdir(exist_ok=True)
-    wrong, barriers = [], []
+    wrong = []
     for page in PAGES:
         chromium.get(page.as_uri())
         wide = chromium.execute_script('return document.documentElement.scrollWidth - innerWidth')
@@ -27,21 +25,8 @@ def visited(chromium, size, dark) -> tuple:
         if page.stem in SHOTS: chromium.save_screenshot(str(ARTIFACTS/f'page-{page.stem}-{size[0]}-{"dark" if dark else "light"}.png'))
         wrong += [f'{page.name}: {said}' for said in console(chromium)]
         wrong += [f'{page.name} asks for {url}' for url in requests(chromium) if not url.startswith('file://')]
-        if AXE.is_file(): barriers += [f'{page.name}: {v}' for v in violations(chromium) if v[1] in ('serious', 'critical')]
-    return wrong, barriers
-
-
-@sizes
-def test_pages_open(chromium, size, dark):
-    wrong, _ = visited(chromium, size, dark)
+        if AXE.is_file(): wrong += [f'{page.name}: {v}' for v in violations(chromium) if v[1] in ('serious', 'critical')]
     assert not wrong, '\n'.join(wrong)
-
-
-@needs_axe
-@sizes
-def test_pages_are_accessible(chromium, size, dark):
-    _, barriers = visited(chromium, size, dark)
-    assert not barriers, '\n'.join(barriers)
 
 
 def test_pages_without_javascript(chromium):
