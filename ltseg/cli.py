@@ -154,7 +154,7 @@ def _extra_options(p, refine): # what costs time; the default of --refine
     p.add_argument('--adapt', type=int, default=0, metavar='N',
                    help='first train the network for N steps on this very video, without labels; a '
                         'step takes about half a second, 20 is a good number; default: none')
-    usual = ' (the frames of a video, else the flow)' if refine == 'auto' else ''
+    usual = ' (the frames of a video; the flow if it is that of raft, or all there is)' if refine == 'auto' else ''
     p.add_argument('--refine', choices=list(dict.fromkeys([refine, *_REFINEMENTS, 'none'])), default=refine,
                    help='move the edges of the segments to those of the flow, of the frames (image), or of '
                         f'both; none: leave them as the network draws them; default: {refine}{usual}')

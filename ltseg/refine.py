@@ -120,7 +120,7 @@ REFINEMENTS = { # name -> Refinement
 def usual_refinement(frames:bool, # are there pictures?
                      flow:str='' # name of the estimator that made their flow
                     ) -> str: # of REFINEMENTS
-    'The guide that gains most: the frames if DIS or DeepFlow made their flow, which blur edges; the flow if it is sharp, or all there is; else both.'
+    'The guide that gains most: the frames if their flow is of DIS, mended or not, or of DeepFlow; the flow if it is sharp, or all there is; else both.'
     if not frames or flow.lower() == 'raft': return 'flow'
-    return 'image' if flow.lower().startswith(('dis', 'deepflow')) else 'image+flow'
+    return 'image' if flow.lower().startswith(('dis', 'deepflow', 'mended')) else 'image+flow'
 
