@@ -16,8 +16,8 @@ from fastcore.basics import patch
 from torch import Tensor
 
 from .files import InputError
+from .losses import MotionLoss
 from .network import MaskNetwork
-from .segmenter import MotionLoss
 
 # %% ../nbs/72_adapt.ipynb #1a34c9d9
 def window_loss(network:MaskNetwork, # that makes the masks

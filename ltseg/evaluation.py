@@ -7,7 +7,7 @@ __all__ = ['FRAMES', 'PROPOSALS', 'davis_j', 'count_areas', 'score_areas', 'boun
            'near_pixels', 'davis_f', 'read_annotations', 'Annotations', 'Statistics', 'statistics', 'FrameScores',
            'davis16_scores', 'count_masks', 'score_masks', 'count_objects', 'ObjectScores', 'davis17_scores',
            'score_objects', 'frame_iou', 'Averages', 'averages', 'BestIoU', 'biou', 'score_labels', 'LabelAverages',
-           'biou_averages', 'scores_by_rule', 'resized_labels', 'resize_probs', 'match_segments', 'matched_iou']
+           'biou_averages', 'scores_by_rule', 'match_segments', 'matched_iou']
 
 # %% ../nbs/65_evaluation.ipynb #5a606757
 import math
@@ -20,8 +20,6 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .augment import VOID
@@ -406,32 +404,6 @@ def scores_by_rule(score:Callable, # of (foreground, annotation), such as `davis
     'The score of each selection rule on the same segments.'
     known = annotation[:len(labels)]
     return {rule: score(select(rule, labels, known, cut), annotation) for rule in rules}
-
-# %% ../nbs/65_evaluation.ipynb #bcdbd4bc
-def _largest(maps): # (K, H, W) -> (H, W) uint8; max(0) finds the same, four times slower
-    labels, best = torch.zeros_like(maps[0], dtype=torch.uint8), maps[0]
-    for k in range(1, len(maps)): # of equal ones the first wins
-        labels = torch.maximum(labels, (maps[k] > best).byte() * k)
-        best = torch.maximum(best, maps[k])
-    return labels
-
-@torch.no_grad()
-def resized_labels(probs:Tensor, # (K, T, h, w) in [0, 1]
-                   size # (H, W), pixels
-                  )->Iterator: # of T tensors (H, W) uint8
-    'Labels at another size, frame by frame: bilinear interpolation of probabilities, then argmax.'
-    for frame in probs.unbind(1):
-        if frame.shape[-2:] != tuple(size):
-            frame = F.interpolate(frame[None], tuple(size), mode='bilinear')[0]
-        yield _largest(frame)
-
-def resize_probs(probs:Tensor, # (K, T, h, w) in [0, 1]
-                 size # (H, W), pixels
-                )->Tensor: # (T, H, W) uint8
-    'Labels at another size, as from `resized_labels`, in one volume.'
-    labels = torch.empty(probs.shape[1], *size, dtype=torch.uint8, device=probs.device)
-    for t, frame in enumerate(resized_labels(probs, size)): labels[t] = frame
-    return labels
 
 # %% ../nbs/65_evaluation.ipynb #7f5ec7eb
 def match_segments(labels, # (T, H, W) integers 0…255: predicted

@@ -9,7 +9,6 @@ __all__ = ['LESSON', 'Lesson', 'make_lesson', 'stored_flow', 'FlowSample', 'draw
 
 # %% ../nbs/57_flow_training.ipynb #043df221
 import hashlib
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +23,7 @@ from tqdm.auto import tqdm
 from .files import InputError, versions
 from .flow import resize_flow
 from .flow_network import FlowMender, MenderConfig, save_mender
-from .video import DIS, FlowEstimator, estimate_flow, open_frames
+from .video import estimate_flow, open_frames
 
 # %% ../nbs/57_flow_training.ipynb #6e84704c
 LESSON = 256, 448 # (H, W) of frames in training, pixels

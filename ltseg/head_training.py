@@ -17,9 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from .files import versions
 from .head import MotionHead
 from .network import MaskNetwork
-from .segmenter import Segmenter, matching_loss, save_weights, versions, weights_path
+from .pretrained import weights_path
+from .segmenter import Segmenter, matching_loss, save_weights
 from .video import DIS
 from .worlds import DeepSceneMaker
 

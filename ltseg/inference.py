@@ -26,16 +26,17 @@ from tqdm.auto import tqdm
 
 from .adapt import Adaptation
 from .em import em_segment
-from .files import InputError, brief, choose, is_folder, kind_of, visible
-from .flow import is_flow
+from .files import InputError, brief, choose, is_folder, kind_of, versions, visible
 from .link import Linker, Memory
+from .losses import MotionLoss
 from .merge import Merge
 from .motion import MotionModel
+from .network import MaskNetwork
+from .pretrained import load_network, weights_path
 from .reader import Reader, Source, open_reader, read_source
 from .refine import REFINEMENTS, Refinement, usual_refinement
 from .result import Output, Segmentation, difference
 from .scenes import SURPRISE, cut_scenes
-from .segmenter import MotionLoss, Segmenter, versions, weights_path
 from .video import MOST_PIXELS
 
 # %% ../nbs/80_inference.ipynb #31d895e0
@@ -62,11 +63,11 @@ def _device(name):
 
 class NetworkMethod:
     'Masks by a trained network; `InputError` if torch cannot use the device.'
-    def __init__(self, segmenter:Segmenter, # holds the network
+    def __init__(self, network:MaskNetwork, # trained
                  device:str|None=None, # such as 'cpu' or 'cuda:1'; None: a GPU if there is one
                  about:dict|None=None): # plain values to add to `about`
         self.device, self.about = _device(device), dict(method='network') | (about or {})
-        self.network = segmenter.network.to(self.device).eval()
+        self.network = network.to(self.device).eval()
         self.max_segments = self.network.max_segments
 
     @classmethod
@@ -74,7 +75,7 @@ class NetworkMethod:
                         device:str|None=None): # None: a GPU if there is one
         'The network in a file of weights; `about` gets the name and the SHA-256 hash of the file.'
         digest = hashlib.sha256(weights_path(str(weights)).read_bytes()).hexdigest()
-        return cls(Segmenter.from_pretrained(weights), device,
+        return cls(load_network(weights), device,
                    dict(weights=str(weights), weights_sha256=digest))
 
     def memory(self, K) -> float: # K: number of masks

@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['LOSSES', 'REGULARISERS', 'frame_losses', 'residual_loss', 'reconstruction_loss', 'choose_loss', 'euler_potts',
-           'euler_potts_occlusion', 'potts', 'entropy', 'DISTANCES']
+           'euler_potts_occlusion', 'potts', 'entropy', 'MotionLoss', 'DISTANCES']
 
 # %% ../nbs/30_losses.ipynb #39387d2d
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -128,3 +129,35 @@ REGULARISERS = { # name -> function of masks and flow; returns (B,)
     'EulerPottsl1R3': euler_potts_occlusion,
     'Potts': potts,
     'Entropy': entropy}
+
+# %% ../nbs/30_losses.ipynb #32be3bd2
+@dataclass
+class MotionLoss:
+    ('Reconstruction of the flow by one motion model a mask, plus weighted regularisers '
+     '(section 3). Names that are unknown or do not go together are an `InputError`.')
+    model: str = 'QuadraticFull_fk3' # a name of MotionModel
+    loss: str = 'pieceFitScale' # of LOSSES
+    distance: str = 'l1' # of DISTANCES; the fit itself is robust and the same for all of them
+    regularisation: dict = field(default_factory=lambda: {'EulerPottsl1R3': 1.}) # name -> weight
+    rounds: int = 5 # of the robust fit
+
+    def __post_init__(self):
+        self._model, self._frames = MotionModel(self.model), choose_loss(self.loss, self.distance)
+        self._terms = [(choose(REGULARISERS, n, 'regulariser'), w)
+                       for n, w in self.regularisation.items()]
+
+    def explain(self, masks:Tensor, # (B,K,T,H,W) in [0, 1], sums to 1 over K
+                flow:Tensor, # (B,2,T,H,W), pixels
+               ) -> tuple[Tensor, Tensor]: # (B,), (B,T)
+        'The loss of each volume, and the reconstruction term of each of its frames.'
+        theta = self._model.fit(flow, masks.detach(), rounds=self.rounds)
+        frames = self._frames(flow, masks, self._model, theta)
+        loss = frames.mean(-1)
+        for term, weight in self._terms: loss = loss + weight*term(masks, flow)
+        return loss, frames
+
+    def __call__(self,
+                 masks:Tensor, # (B,K,T,H,W) in [0, 1], sums to 1 over K
+                 flow:Tensor, # (B,2,T,H,W), pixels
+                ) -> Tensor: # (B,)
+        return self.explain(masks, flow)[0]

@@ -20,14 +20,13 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from .files import InputError, Notes, atomic_folder, choose
+from .files import InputError, Notes, atomic_folder, choose, versions
 from .flow import flow_size, read_flows
 from .inference import METHODS, Clock, Method, cut_volume, follow, make_plan, name_of
 from .motion import MotionModel
 from .plots import read_labels, write_palette_png
 from .reader import Source, check_size, working_size
 from .result import Segmentation, write_json
-from .segmenter import versions
 from .splits import Split
 from .video import PictureFrames
 

@@ -8,7 +8,7 @@ __all__ = ['SIZE', 'FLOWS', 'RULES', 'raft_small_flow', 'estimated', 'sequences'
 
 # %% ../nbs/69_protocol.ipynb #b0e82f69
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +17,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from .evaluation import davis_j, read_annotations, resize_probs, scores_by_rule
+from .evaluation import davis_j, read_annotations, scores_by_rule
 from .files import InputError, atomic_path
-from .flow import resize_flow
 from .flow_training import stored_flow
-from .segmenter import Segmenter, weights_path
+from .labels import resize_probs
+from .pretrained import load_network, weights_path
 from .video import estimate_flow, open_frames
 
 # %% ../nbs/69_protocol.ipynb #b878744c
@@ -53,7 +53,7 @@ def sequences(data, # folder of the data
 # %% ../nbs/69_protocol.ipynb #10536666
 RULES = {'exceptbiggest': 'J', 'optimax_all': 'J, best subset'} # of SELECTION -> column
 
-def measure(network, # flow (1,2,T,H,W), K -> masks (1,K,T,H,W), such as a `Segmenter`
+def measure(network, # flow (1,2,T,H,W), K -> masks (1,K,T,H,W), such as of `load_network`
             data, # folder of the data
             name:str, # sequence
             flow:str, # of FLOWS
@@ -79,11 +79,11 @@ def measure_all(weights:str, # a name of WEIGHTS, or a file
                 every:int=1, # n-th frames are scored
                ) -> pd.DataFrame: # a row a sequence and flow
     'The table of these weights: hash, flow, sequence, how it was measured, and both J in percent.'
-    segmenter, sha = Segmenter.from_pretrained(weights), hashlib.sha256(weights_path(weights).read_bytes()).hexdigest()
+    network, sha = load_network(weights), hashlib.sha256(weights_path(weights).read_bytes()).hexdigest()
     how = dict(K=K, most=most or -1, every=every)
     rows = pd.read_csv(out).to_dict('records') if Path(out).exists() else []
     for about in _missing(rows, dict(weights=sha[:12]) | how, flows, sequences(data)):
-        rows.append(about | measure(segmenter, data, about['sequence'], about['flow'], K, most, every))
+        rows.append(about | measure(network, data, about['sequence'], about['flow'], K, most, every))
         with atomic_path(out) as tmp: pd.DataFrame(rows).to_csv(tmp, index=False, float_format='%.4f')
     return pd.DataFrame(rows)
 

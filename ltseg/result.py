@@ -25,13 +25,12 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .evaluation import resize_probs
 from .files import InputError, atomic_path
 from .flow import flow_scale, flow_to_rgb, resize_flow
+from .labels import resize_probs
 from .link import Memory, label_of, read_memory, write_memory
 from .motion import SPATIAL_MODELS, MotionModel
-from .plots import (contact_sheet, labels_to_rgb, overlay, residual_to_rgb, spread,
-                         write_palette_png)
+from .plots import contact_sheet, labels_to_rgb, overlay, residual_to_rgb, spread, write_palette_png
 from .reader import Source
 from .refine import Refinement
 from .video import write_video

@@ -24,15 +24,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from .augment import VOID
-from .evaluation import (FRAMES, Annotations, count_areas, count_masks, count_objects,
-                              resize_probs, score_areas, score_labels,
-                              score_masks, score_objects, statistics)
-from .files import InputError, atomic_folder, choose
+from .evaluation import (FRAMES, Annotations, count_areas, count_masks, count_objects, score_areas,
+                              score_labels, score_masks, score_objects, statistics)
+from .files import InputError, atomic_folder, choose, versions
+from .labels import resize_probs
 from .plots import contact_sheet, overlay, read_labels, spread
-from .predict import (Predictions, Shot, check_shape, flow_folder, flow_origin, shot_size,
-                           shots)
+from .predict import Predictions, Shot, check_shape, flow_folder, flow_origin, shot_size, shots
 from .result import write_json
-from .segmenter import versions
 from .selection import SELECTION, Frames, Rule, count_pairs, decide
 from .splits import Split
 from .video import read_image

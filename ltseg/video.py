@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise
 from operator import length_hint
 from pathlib import Path
 from pickle import UnpicklingError

@@ -1,5 +1,4 @@
 "`.ci/run` does its steps in order, stops where one fails, and says what it leaves out. Its tools are stand-ins here, which write down how they are called."
-import os
 import shutil
 import subprocess
 from pathlib import Path

@@ -15,14 +15,13 @@ import pytest
 import torch
 from hostile.made import changed, put_pictures
 from hostile.training import put_shard
-from hostile.weights import tiny
+from hostile.weights import put_tiny
 from PIL import Image
 from safetensors.torch import load_file
 
 from ltseg.cli import _TRAINER, _plain, build_parser, main
 from ltseg.flow import write_flow
 from ltseg.flow_network import FlowMender, MenderConfig, save_mender
-from ltseg.segmenter import save_weights
 from ltseg.splits import fill_flow, split_folder
 from ltseg.synthetic import demo_scene
 from ltseg.video import FLOW_ESTIMATORS, estimate_flow
@@ -117,7 +116,7 @@ def world(tmp_path_factory):
     for name in 'ab': shutil.copy(top/'bad'/'3.flo', top/'spoilt/Flow/nan'/name/'3.flo')
     for seed, name in enumerate(('one', 'two')):
         torch.manual_seed(seed)
-        save_weights(tiny(), top/f'{name}.safetensors')
+        put_tiny(top/f'{name}.safetensors')
     mender = FlowMender(MenderConfig(8, 4, 6, 1, 2))
     torch.nn.init.normal_(mender.update.flow.weight) # else it corrects nothing
     save_mender(mender, top/'mender.safetensors')

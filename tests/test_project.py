@@ -136,3 +136,11 @@ def test_end(): print('seen', len(seen), hash(tuple(seen)))
     command = [sys.executable, '-m', 'pytest', '-sq', '-p', 'no:cacheprovider', '-c', os.devnull, str(tmp_path), *words]
     runs = {re.search('seen (.*)', subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout)[1] for _ in range(2)}
     assert len(runs) == different
+
+
+def test_the_job_needs_neither_training_nor_scores():
+    "Segmenting, from the video to the labels, imports no Lightning, no pandas, no matplotlib, and none of the scores."
+    code = "import sys, ltseg.inference; print(*sorted(sys.modules))"
+    modules = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True).stdout.split()
+    assert 'ltseg.result' in modules
+    for name in ('pytorch_lightning', 'pandas', 'matplotlib', 'ltseg.segmenter', 'ltseg.evaluation', 'ltseg.selection', 'ltseg.splits'): assert name not in modules, name

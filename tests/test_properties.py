@@ -3,7 +3,6 @@
 The examples are the same every time. `--hypothesis-profile=search` looks for new ones, 25 times as many (`conftest.py`).
 """
 import re
-import string
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +22,7 @@ from ltseg.link import Linker, label_of, likeness, match, read_memory, soft_iou,
 from ltseg.motion import MotionModel
 from ltseg.network import NetworkConfig
 from ltseg.plots import read_labels, write_palette_png
-from ltseg.segmenter import Recipe, Segmenter, load_weights, save_weights
+from ltseg.segmenter import Recipe, Segmenter, save_weights
 from ltseg.splits import COLUMNS, read_split, write_split
 from ltseg.video import FrameTimes, open_frames, read_image, reduced_size, write_video
 
@@ -188,7 +187,7 @@ def test_weights_are_read_back_to_the_bit(channels, layers, queries, lr, regular
     segmenter = Segmenter(asdict(config), asdict(Recipe(lr=lr, regularisation=regularisation)))
     with folder() as d:
         save_weights(segmenter, Path(d)/'a.safetensors')
-        back = load_weights(Path(d)/'a.safetensors')
+        back = Segmenter.from_pretrained(Path(d)/'a.safetensors')
     assert back.config == segmenter.config and back.recipe == segmenter.recipe
     state = back.network.state_dict()
     for name, tensor in segmenter.network.state_dict().items(): assert torch.equal(state[name], tensor), name

@@ -11,8 +11,8 @@ from hostile import snapshot
 from PIL import Image
 
 from ltseg.cli import main
-from ltseg.network import CONFIGS, NetworkConfig
-from ltseg.segmenter import RECIPES, Segmenter, save_weights
+from ltseg.network import NetworkConfig, build_network
+from ltseg.pretrained import write_weights
 from ltseg.synthetic import demo_scene
 
 N, SIZE = 7, (64, 96)
@@ -39,11 +39,10 @@ def put_clip(base: Path, name: str, seed: int):
 
 def put_run(folder: Path, base: Path):
     "What a training leaves, but untrained."
-    from dataclasses import asdict
     folder.mkdir()
     tiny = NetworkConfig(channels=(8, 8, 16, 16), layers=1, width=32, n_queries=3)
     torch.manual_seed(0)
-    save_weights(Segmenter(asdict(tiny), asdict(RECIPES['synthetic'])), folder/'weights.safetensors')
+    write_weights(folder/'weights.safetensors', tiny, build_network(tiny).state_dict())
     (folder/'settings.json').write_text(json.dumps(dict(settings=dict(base_dir=str(base)))))
 
 

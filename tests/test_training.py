@@ -23,7 +23,7 @@ from ltseg.segmenter import Segmenter
 from ltseg.splits import fill_flow, read_split, split_folder
 from ltseg.synthetic import SceneMaker, demo_scene, make_shard
 from ltseg.train import TrainSettings, read_metrics, train
-from ltseg.video import DIS, write_video
+from ltseg.video import DIS
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT/'nbs'/'70_train.ipynb'
