@@ -137,7 +137,7 @@ def _segments(text): # '4' -> 4; 'auto' stays
 
 # %% ../nbs/90_cli.ipynb #20228553
 _RANGES = dict( # option -> (lowest, highest), and whether -1 stands for all
-    adapt=(0,), fps=(.001, 100_000), window=(2,), overlap=(1,), most=(256,), # 16x16
+    adapt=(0,), appearance=(0,), fps=(.001, 100_000), window=(2,), overlap=(1,), most=(256,), # 16x16
     width=(16, 4096), max_frames=(1, 100_000), quality=(0, 100),
     synthetic=(0,), real_share=(0, 1), steps=(1,), epoch_steps=(1,), val=(1,), subsample=(1,),
     length=(1,), masks=(2, 255), supervised=(0,), unsupervised=(0,), lr=(0,), batch_size=(1,),
@@ -154,6 +154,9 @@ def _extra_options(p, refine): # what costs time; the default of --refine
     p.add_argument('--adapt', type=int, default=0, metavar='N',
                    help='first train the network for N steps on this very video, without labels; a '
                         'step takes about half a second, 20 is a good number; default: none')
+    p.add_argument('--appearance', type=int, default=0, metavar='N',
+                   help='let a small network learn, in N steps, what the segments of this very video look like, and correct them by that; 300 is a '
+                        'good number and takes about half a second a frame; default: none')
     usual = ' (the frames of a video; the flow if it is that of raft, or all there is)' if refine == 'auto' else ''
     p.add_argument('--refine', choices=list(dict.fromkeys([refine, *_REFINEMENTS, 'none'])), default=refine,
                    help='move the edges of the segments to those of the flow, of the frames (image), or of '
@@ -626,7 +629,7 @@ def _segment_arguments(args):
             raise InputError(f'--{name}', 'has no effect with --method em, which is no network')
     return dict(K=args.K, method=args.method, weights=args.weights, flow=_estimator(args),
                 motion_model=args.motion_model, size=args.size, device=args.device,
-                adapt=args.adapt, refine=_refinement(args))
+                adapt=args.adapt, refine=_refinement(args), appearance=args.appearance)
 
 def _summary(segments, flows, seconds, out):
     times = ', '.join(f'{stage} {s:.1f} s' for stage, s in seconds.items())
@@ -653,9 +656,9 @@ def _opened_once(args): # the method, and what settings say of the options; what
     from ltseg.motion import MotionModel
     given, model = _segment_arguments(args), MotionModel(args.motion_model)
     method = open_method(args.method, args.weights, model, args.device)
-    make_plan(method, args.K, args.adapt, given['refine'], model)
+    make_plan(method, args.K, args.adapt, given['refine'], model, args.appearance)
     check_window(args.window, args.overlap)
-    told = describe(method, args.K, given['flow'], args.motion_model, args.bad_flow, args.adapt, given['refine'], args.most)
+    told = describe(method, args.K, given['flow'], args.motion_model, args.bad_flow, args.adapt, given['refine'], args.most, args.appearance)
     told |= dict(window=args.window, overlap=args.overlap)
     if args.fps is not None: told['fps'] = args.fps
     if args.size is not None: told['size'] = list(args.size)
@@ -789,7 +792,7 @@ def _predicted(args, split, method=None, progress=None): # method: opened alread
     if progress is None: progress = sys.stderr.isatty()
     return predict(split, method or _open_method(args), args.K, args.cut_size, args.low_memory,
                    args.img_size, args.bad_flow, args.motion_model, progress,
-                   args.adapt, _refinement(args))
+                   args.adapt, _refinement(args), args.appearance)
 
 # %% ../nbs/90_cli.ipynb #10b9ce52
 def _predict(args):
@@ -820,7 +823,7 @@ def _predict_on_devices(args, split, out):
 
 # %% ../nbs/90_cli.ipynb #9f691129
 _OF_METHOD = ('weights', 'method', 'K', 'cut_size', 'low_memory', 'img_size', 'device', 'bad_flow',
-              'motion_model', 'adapt', 'refine')
+              'motion_model', 'adapt', 'refine', 'appearance')
 
 def _finished_predictions(args): # None: there are none, predict anew
     from ltseg.predict import read_predictions

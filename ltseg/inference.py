@@ -25,6 +25,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .adapt import Adaptation
+from .appearance import Appearance, small_frames
 from .em import em_segment
 from .files import InputError, brief, choose, is_folder, kind_of, versions, visible
 from .link import Linker, Memory
@@ -170,12 +171,17 @@ class Plan:
     adapt: Adaptation|None = None # trains the network on the video, before
     merge: Merge|None = None # joins segments that move as one, after
     refine: Refinement|None = None # moves the edges of the labels, when they are made
+    appearance: Appearance|None = None # learns what the segments look like, after merging
+
+    @property
+    def needs_frames(self) -> bool: return self.appearance is not None or self.refine is not None and self.refine.needs_frames
 
 def make_plan(method:Method, # that will follow the plan
               K, # segments at most, or 'auto': begin with `Merge.most` of them, and merge
               adapt:int=0, # steps of training on the video; 0: none
               refine=None, # a name of REFINEMENTS, a `Refinement`, or None: labels as they are; 'auto': None until the source is known
-              model=None # `MotionModel` by which the network is trained, and segments are merged; None: `MotionModel()`
+              model=None, # `MotionModel` by which the network is trained, and segments are merged; None: `MotionModel()`
+              appearance:int=0 # steps in which the look of the segments is learnt; 0: none
              ) -> Plan:
     'The plan; `InputError` if the method cannot follow it, or `refine` is no known name.'
     merge = None
@@ -188,12 +194,13 @@ def make_plan(method:Method, # that will follow the plan
     if refine == 'auto': refine = None
     if isinstance(refine, str): refine = choose(REFINEMENTS, refine, 'refinement')
     loss = MotionLoss() if model is None else MotionLoss(model.name)
-    return Plan(K, Adaptation(adapt, loss=loss) if adapt else None, merge, refine)
+    return Plan(K, Adaptation(adapt, loss=loss) if adapt else None, merge, refine, Appearance(appearance) if appearance else None)
 
 # %% ../nbs/80_inference.ipynb #41cac86d
 def _check_frames(plan, frames): # are there any? An `InputError` if the plan needs them
-    if plan.refine is not None and plan.refine.needs_frames and not frames:
-        raise InputError('refine', "needs a source with frames, and this one is flow alone; 'flow' does without")
+    if frames or not plan.needs_frames: return
+    if plan.appearance is not None: raise InputError('appearance', 'needs a source with frames, and this one is flow alone')
+    raise InputError('refine', "needs a source with frames, and this one is flow alone; 'flow' does without")
 
 def follow(plan:Plan, # see `make_plan`
            method:Method, # the one that the plan was made for
@@ -204,7 +211,10 @@ def follow(plan:Plan, # see `make_plan`
     _check_frames(plan, source.frames is not None)
     flow = source.working_flow
     if plan.adapt is not None: method = method.adapted(flow, plan.K, plan.adapt)
-    return find_masks(method, flow, plan.K, cut, low_memory, plan.merge)
+    masks = find_masks(method, flow, plan.K, cut, low_memory, plan.merge)
+    if plan.appearance is None: return masks
+    frames, device = small_frames(source.frames, masks.shape[1], tuple(masks.shape[-2:])), getattr(method, 'device', 'cpu')
+    return plan.appearance(masks.to(device), frames.to(device)).cpu()
 
 # %% ../nbs/80_inference.ipynb #72f009ab
 def name_of(choice): # a name, an object in its place, or None -> str or None
@@ -296,6 +306,7 @@ def memory_needed(method:Method, plan:Plan, # what is asked of it
     each = getattr(method, 'memory', lambda K: 100 + 20*K)(plan.K) # bytes a pixel, of the masks
     if plan.adapt is not None: each = max(each, 900*min(1, plan.adapt.frames/flows)) # gradients
     drawing = 100 + 8*min(flows, 20) # bytes a pixel of a label, and of the frames that the encoder of the overlay holds
+    if plan.appearance is not None: each = max(each, 20 + 16*plan.K)
     if plan.refine is not None: drawing += 30 + (20 if plan.refine.needs_frames else 4)*plan.K
     return 15e6 + pixels*each + area*(drawing + 3*pictures)
 
@@ -316,13 +327,14 @@ def _check_fits(method, plan, size, flows, frame=(0, 0), pictures=0):
 # %% ../nbs/80_inference.ipynb #a5b00034
 _OF_FRAMES = ('flow', 'most') # options without effect on a source that is flow
 
-def describe(method:Method, K, flow, motion_model:str, bad_flow:str, adapt:int, refine, most:int # see `stream`
+def describe(method:Method, K, flow, motion_model:str, bad_flow:str, adapt:int, refine, most:int, appearance:int # see `stream`
             ) -> dict: # plain values
     'What settings say of the options, before a source is opened.'
     device = getattr(method, 'device', None)
     return method.about | dict(
         K=K, flow=name_of(flow), motion_model=motion_model, bad_flow=bad_flow,
-        device=None if device is None else str(device), adapt=adapt, refine=name_of(refine), most=most, versions=versions())
+        device=None if device is None else str(device), adapt=adapt, refine=name_of(refine), most=most,
+        appearance=appearance, versions=versions())
 
 class Opened(NamedTuple):
     'All that a video is segmented with.'
@@ -337,12 +349,12 @@ def _idle(reader, flow, most): # options that are given and have no effect, in w
     given = {'flow': name_of(flow) != 'dis', 'most': most != MOST_PIXELS}
     return ' and '.join(name for name in _OF_FRAMES if given[name])
 
-def open_all(source, K, method, weights, flow, motion_model, bad_flow, size, fps, device, adapt, refine, most # see `stream`
+def open_all(source, K, method, weights, flow, motion_model, bad_flow, size, fps, device, adapt, refine, most, appearance # see `stream`
             ) -> Opened:
     'Opens a source and all that it is segmented with; names fail before the source is looked at.'
     model = MotionModel(motion_model)
     find = open_method(method, weights, model, device) if isinstance(method, str) else method
-    plan = make_plan(find, K, adapt, refine, model)
+    plan = make_plan(find, K, adapt, refine, model, appearance)
     if size is not None: _check_fits(find, plan, size, 1) # before anything is made as large
     reader = open_reader(source, flow, bad_flow, size, fps, most)
     _check_frames(plan, reader.frames)
@@ -350,7 +362,7 @@ def open_all(source, K, method, weights, flow, motion_model, bad_flow, size, fps
         refine = usual_refinement(reader.frames, name_of(flow))
         plan = replace(plan, refine=REFINEMENTS[refine])
     if idle := _idle(reader, flow, most): reader.notes.add(_name_source(source), f'is flow already, so {idle} had no effect')
-    about = describe(find, K, flow, motion_model, bad_flow, adapt, refine, most)
+    about = describe(find, K, flow, motion_model, bad_flow, adapt, refine, most, appearance)
     if not reader.frames: about |= dict.fromkeys(_OF_FRAMES)
     return Opened(reader, find, plan, model, about | dict(
         source=_name_source(source), fingerprint=fingerprint(source), size=list(reader.working), fps=float(reader.fps)))
@@ -363,6 +375,7 @@ def changed(before:dict, # settings of an earlier result
     idle = [k for k in _OF_FRAMES if before.get(k) is None]
     told = {k: v for k, v in options.items() if k not in ('versions', *idle)}
     if told.get('refine') == 'auto': told['refine'] = usual_refinement('flow' not in idle, before.get('flow') or '')
+    before = dict(appearance=0) | before # which was not told until it existed
     return difference({k: before.get(k) for k in told}, told)
 
 # %% ../nbs/80_inference.ipynb #3a9d88b4
@@ -379,11 +392,12 @@ def segment(source, # video, folder of frames, flow file or folder, (2,T,H,W) te
             adapt:int=0, # steps of training on this very video
             refine='auto', # edges of the labels: of REFINEMENTS, a `Refinement`, 'auto': `usual_refinement`, or None: as the network draws them
             most:int=MOST_PIXELS, # larger frames are reduced to so many pixels
+            appearance:int=0, # steps in which the look of the segments is learnt from the frames; 0: none
             progress:bool=False) -> Segmentation: # show bars
     'Segment a video into the parts that move coherently; `InputError` if it or an option is wrong.'
     clock = Clock(progress)
     reader, find, plan, model, settings = open_all(
-        source, K, method, weights, flow, motion_model, bad_flow, size, fps, device, adapt, refine, most)
+        source, K, method, weights, flow, motion_model, bad_flow, size, fps, device, adapt, refine, most, appearance)
     if reader.length: _check_fits(find, plan, reader.working, reader.length, reader.size)
     with clock('flow', bar=False): src = read_source(reader, progress)
     with clock('masks'): probs = follow(plan, find, src)
@@ -491,11 +505,12 @@ def stream(source, # what `segment` takes, '-' for standard input, an open file,
            refine='auto', # see `segment`
            window:int=WINDOW, # flows that are segmented at once
            overlap:int=OVERLAP, # of them are those of the window before
-           most:int=MOST_PIXELS # larger frames are reduced to so many pixels
+           most:int=MOST_PIXELS, # larger frames are reduced to so many pixels
+           appearance:int=0, # steps in which the look of the segments is learnt, in each window; 0: none
           ) -> Stream:
     'Segment a video of any length: iterate over the result, or save it; `InputError` as `segment`.'
     check_window(window, overlap)
-    opened = open_all(source, K, method, weights, flow, motion_model, bad_flow, size, fps, device, adapt, refine, most)
+    opened = open_all(source, K, method, weights, flow, motion_model, bad_flow, size, fps, device, adapt, refine, most, appearance)
     reader, n = opened.reader, min(window, opened.reader.length or window)
     _check_fits(opened.method, opened.plan, reader.working, n, reader.size, n + 2 if reader.frames else 0)
     settings = opened.settings | dict(window=window, overlap=overlap)

@@ -142,11 +142,12 @@ def predict(split:Split, # a table with flow
                                         # None: that of the method, or QuadraticFull_fk3
             progress:bool=False, # show a bar
             adapt:int=0, # steps of training on each sequence before it is segmented
-            refine=None # edges of the labels: of REFINEMENTS, or a `Refinement`
+            refine=None, # edges of the labels: of REFINEMENTS, or a `Refinement`
+            appearance:int=0 # steps in which the look of the segments of a sequence is learnt from its frames; 0: none
            ) -> Iterator[tuple[Shot, Segmentation]]:
     'Segments the sequences of a table, one at a time; in each, label 0 is the largest segment.'
     K, model = _usual_segments(method) if K is None else K, _motion_model(method, motion_model)
-    plan = make_plan(method, K, adapt, refine, model)
+    plan = make_plan(method, K, adapt, refine, model, appearance)
     cut_volume(torch.empty(1, 1), cut) # refuses what is no length
     if size is not None: check_size(size)
     acted = dict(motion_model=model.name if plan.merge or plan.adapt else None, # None: it did nothing
@@ -154,7 +155,7 @@ def predict(split:Split, # a table with flow
     settings = method.about | {k: v for k, v in acted.items() if v is not None} | dict(
         data_file=split.name, part=split.part, base_dir=str(split.base_dir), K=K, cut=cut,
         size=None if size is None else list(size), bad_flow=bad_flow, adapt=adapt,
-        refine=name_of(refine), versions=versions())
+        refine=name_of(refine), appearance=appearance, versions=versions())
     run = partial(_segment_shot, method=method, plan=plan, cut=cut, low_memory=low_memory,
                   size=size, bad_flow=bad_flow, model=model, settings=settings)
     return map(run, tqdm(shots(split), desc='sequences', disable=not progress))

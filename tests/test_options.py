@@ -176,6 +176,7 @@ COMMON = { # of predict and evaluate
                                Refused('-K auto', '--motion-model Constant', BY_NETWORK[c])],
     'device': lambda c: [Refused('nosuch', '--device nosuch', BY_NETWORK[c]), Refused('--method network', '--device cpu')],
     'adapt': lambda c: [Acts('--adapt 3', BY_NETWORK[c], dict(adapt=3, motion_model='QuadraticFull_fk3')), Refused('EM', '--adapt 3')],
+    'appearance': lambda c: [Acts('--appearance 4', record=dict(appearance=4))],
     'refine': lambda c: [Acts('--refine image', record=dict(refine='image')), Acts('--refine flow', BY_NETWORK[c], dict(refine='flow'))],
     'save_vis': lambda c: [Acts('--save-vis')],
     'overwrite': lambda c: [Needed('--overwrite', '--overwrite', LINES[c].replace('OUT', 'FULL'))]}
@@ -194,6 +195,7 @@ JOB = { # of segment and demo
     'size': lambda c: [Acts('--size 32x48', record=dict(size=[32, 48]))],
     'device': lambda c: [Refused('nosuch', '--device nosuch', BY_NETWORK[c]), Refused('--device', '--device cpu')],
     'adapt': lambda c: [Acts('--adapt 3', BY_NETWORK[c], dict(adapt=3)), Refused('EM', '--adapt 3')],
+    'appearance': lambda c: [Acts('--appearance 4', BY_NETWORK[c], record=dict(appearance=4))],
     'refine': lambda c: [Acts('--refine none', BY_NETWORK[c], dict(refine=None)), Acts('--refine flow', BY_NETWORK[c], dict(refine='flow'))]}
 
 CASES = {

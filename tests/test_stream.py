@@ -316,9 +316,19 @@ def test_recorded_is_what_acted(scene, tmp_path):
     plans = [segment(flow, K=2, adapt=1, motion_model=name, device='cpu').probs for name in ('QuadraticFull_fk3', 'Constant')]
     assert not torch.equal(*plans) # the adaptation is by the model that was asked for
     np.save(tmp_path/'a.npy', flow.numpy())
-    for option in (['--weights', 'x'], ['--device', 'cpu']):
+    for option in (['--appearance', '3'], ['--weights', 'x'], ['--device', 'cpu']):
         assert run('segment', tmp_path/'a.npy', '-o', tmp_path/'OUT', '--method', 'em', *option) == 2
     assert not (tmp_path/'OUT').exists()
+
+
+def test_appearance_of_a_window(clip, tmp_path, capsys):
+    "A window learns from its own frames: an interrupted run goes on to the same result, and not with other steps."
+    job = lambda: stream(str(clip), **PIECES, appearance=3)
+    job().save(tmp_path/'OUT')
+    with pytest.raises(RuntimeError): interrupt(job(), tmp_path/'BIT')
+    with pytest.raises(ValueError, match='another appearance'): stream(str(clip), **PIECES).save(tmp_path/'BIT', resume=True)
+    job().save(tmp_path/'BIT', resume=True)
+    assert tree(tmp_path/'OUT') == tree(tmp_path/'BIT')
 
 
 def peak_and_estimate(method, K, T, adapt, out):
