@@ -33,7 +33,8 @@ class AppearanceNet(nn.Module):
         self.down = nn.ModuleList(nn.Sequential(_layer(a, b, 2), _layer(b, b)) for a, b in pairs)
         self.up = nn.ModuleList(_layer(a + b, a) for a, b in reversed(pairs))
 
-    def forward(self, frames:Tensor) -> Tensor:
+    def forward(self, frames:Tensor, # (B,3,h,w), RGB in [-1,1]
+               ) -> Tensor: # (B,K,h,w)
         levels = [self.stem(frames)]
         for down in self.down: levels.append(down(levels[-1]))
         x = levels.pop()
@@ -95,7 +96,8 @@ class Appearance:
             both = (masks + DOUBT)**(1 - self.share)*(seen + DOUBT)**self.share
         return (both/both.sum(0)).clone()
 
-    def train(self, masks:Tensor, frames:Tensor, # as above
+    def train(self, masks:Tensor, # (K,T,h,w), sum to 1 over K
+              frames:Tensor, # (T,3,h,w) uint8
              ) -> AppearanceNet: # in evaluation mode
         'The network after the steps.'
         torch.manual_seed(self.seed)

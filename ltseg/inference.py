@@ -306,9 +306,10 @@ def memory_needed(method:Method, plan:Plan, # what is asked of it
     each = getattr(method, 'memory', lambda K: 100 + 20*K)(plan.K) # bytes a pixel, of the masks
     if plan.adapt is not None: each = max(each, 900*min(1, plan.adapt.frames/flows)) # gradients
     drawing = 100 + 8*min(flows, 20) # bytes a pixel of a label, and of the frames that the encoder of the overlay holds
-    if plan.appearance is not None: each = max(each, 20 + 16*plan.K)
     if plan.refine is not None: drawing += 30 + (20 if plan.refine.needs_frames else 4)*plan.K
-    return 15e6 + pixels*each + area*(drawing + 3*pictures)
+    masks = pixels*each
+    if plan.appearance is not None: masks = max(masks, 100e6 + 14*plan.K*pixels) # a step of its training, and two more sets of masks
+    return 15e6 + masks + area*(drawing + 3*pictures)
 
 def check_memory(need:float, # bytes
                  what:str, # that needs it, for the message
