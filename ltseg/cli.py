@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import __version__
 from .files import InputError, InputWarning, check_folder
+from .options import QUALITIES
 
 # %% ../nbs/90_cli.ipynb #644498c7
 class _Help(argparse.ArgumentDefaultsHelpFormatter): # defaults, where the help does not tell them
@@ -162,6 +163,8 @@ def _extra_options(p, refine): # what costs time; the default of --refine
                    help='move the edges of the segments to those of the flow, of the frames (image), or of '
                         f'both; none: leave them as the network draws them; default: {refine}{usual}')
 
+def _spelt(chosen): return ' '.join(f'--{name} {value}'.lower() for name, value in chosen.items())
+
 def _add_segment_options(p, K): # K: the default
     p.add_argument('-K', type=_segments, default=K, metavar='N',
                    help='number of segments, at most; auto: as many as there are motions')
@@ -177,6 +180,9 @@ def _add_segment_options(p, K): # K: the default
                         'takes ten times as long again; mended is dis, corrected by a small '
                         'network, and takes five times as long as dis; raft is a network and needs '
                         'torchvision')
+    p.add_argument('--quality', choices=QUALITIES, default='balanced',
+                   help='other defaults for how well and how fast: ' + '; '.join(f'{name}: {_spelt(chosen)}' for name, chosen in QUALITIES.items() if chosen)
+                        + '; options that are given as well count; default: balanced')
     p.add_argument('--flow-weights', metavar='FILE',
                    help='weights for --flow raft (default: torchvision downloads them) or mended '
                         '(default: those that come with ltseg)')
@@ -935,6 +941,14 @@ def _error_words(e): # in one line; those of the system without its number
     if isinstance(e, MemoryError): return f'not enough memory ({e})' if str(e) else 'not enough memory'
     return str(e) or type(e).__name__
 
+def _parse(words): # -> what they say; what is given beside --quality counts
+    parser = build_parser()
+    args = parser.parse_args(words)
+    if chosen := QUALITIES.get(getattr(args, 'quality', None)):
+        args.parser.set_defaults(**{name: 'none' if value is None else value for name, value in chosen.items()})
+        args = parser.parse_args(words)
+    return args
+
 def main(argv=None # the words after `ltseg`; None: those of the process
         ) -> int:
     '''The program `ltseg`; returns its exit status.
@@ -947,7 +961,7 @@ def main(argv=None # the words after `ltseg`; None: those of the process
     words, args, told = list(sys.argv[1:] if argv is None else argv), None, ''
     try:
         with _stoppable(), _logged_warnings():
-            args = build_parser().parse_args(_dashed(words or ['--help']))
+            args = _parse(_dashed(words or ['--help']))
             told = args.run(args)
     except SystemExit as e: told = '', e.code or 0 # of the parser, which has said why
     except KeyboardInterrupt as e:

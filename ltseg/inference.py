@@ -199,7 +199,7 @@ def make_plan(method:Method, # that will follow the plan
 # %% ../nbs/80_inference.ipynb #41cac86d
 def _check_frames(plan, frames): # are there any? An `InputError` if the plan needs them
     if frames or not plan.needs_frames: return
-    if plan.appearance is not None: raise InputError('appearance', 'needs a source with frames, and this one is flow alone')
+    if plan.appearance is not None: raise InputError('appearance', 'needs a source with frames, and this one is flow alone (the quality "best" asks for it, too)')
     raise InputError('refine', "needs a source with frames, and this one is flow alone; 'flow' does without")
 
 def follow(plan:Plan, # see `make_plan`

@@ -187,6 +187,9 @@ JOB = { # of segment and demo
     'weights': lambda c: [Acts('--weights {top}/two.safetensors', BY_NETWORK[c], dict(weights='{top}/two.safetensors')),
                           Refused('--weights', '--weights {top}/one.safetensors')],
     'flow': lambda c: [Acts(f'--flow {name}', record=dict(flow=name)) for name in ('dis-fast', 'mended')],
+    'quality': lambda c: [Acts('--quality fast', BY_NETWORK[c], dict(flow='dis-fast', refine=None, appearance=0)),
+                          Acts('--quality best --appearance 2', BY_NETWORK[c], dict(flow='dis-fine', appearance=2)), # what is given counts
+                          Acts('--flow dis --appearance 0 --refine flow --quality best', BY_NETWORK[c], dict(flow='dis', appearance=0, refine='flow'))],
     'flow_weights': lambda c: [Refused('raft or mended', '--flow-weights {top}/one.safetensors'),
                                Refused('FlowMender', '--flow mended --flow-weights {top}/one.safetensors'),
                                Acts('--flow-weights {top}/mender.safetensors', LINES[c] + ' --flow mended')],
