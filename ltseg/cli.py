@@ -102,6 +102,7 @@ _SCHEDULES = ('WarmupDecay', 'StepLR', 'CyclicLR', 'cosine')
 _PARTS, _LAYOUTS, _FLOW_FORMATS = (
     ('train', 'val', 'test'), ('davis', 'segtrack', 'fbms', 'plain'), ('png', 'flo'))
 _REFINEMENTS = ('flow', 'image', 'image+flow')
+_APPEARANCES = ('quick', 'thorough')
 _BENCHMARKS, _FORMATS = ('davis16', 'davis17', 'segtrackv2', 'fbms'), ('davis17',)
 _RULES = ('exceptbiggest', 'offborder', 'topiou', 'optimax', 'optimax_all', 'linear_assignment',
           'linear_assignment_bg')
@@ -138,7 +139,7 @@ def _segments(text): # '4' -> 4; 'auto' stays
 
 # %% ../nbs/90_cli.ipynb #20228553
 _RANGES = dict( # option -> (lowest, highest), and whether -1 stands for all
-    adapt=(0,), appearance=(0,), fps=(.001, 100_000), window=(2,), overlap=(1,), most=(256,), # 16x16
+    adapt=(0,), fps=(.001, 100_000), window=(2,), overlap=(1,), most=(256,), # 16x16
     width=(16, 4096), max_frames=(1, 100_000), quality=(0, 100),
     synthetic=(0,), real_share=(0, 1), steps=(1,), epoch_steps=(1,), val=(1,), subsample=(1,),
     length=(1,), masks=(2, 255), supervised=(0,), unsupervised=(0,), lr=(0,), batch_size=(1,),
@@ -155,9 +156,9 @@ def _extra_options(p, refine): # what costs time; the default of --refine
     p.add_argument('--adapt', type=int, default=0, metavar='N',
                    help='first train the network for N steps on this very video, without labels; a '
                         'step takes about half a second, 20 is a good number; default: none')
-    p.add_argument('--appearance', type=int, default=0, metavar='N',
-                   help='let a small network learn, in N steps, what the segments of this very video look like, and correct them by that; 300 is a '
-                        'good number and takes about half a second a frame; default: none')
+    p.add_argument('--appearance', choices=('none', *_APPEARANCES), default='none',
+                   help='let a small network learn what the segments of this very video look like, and correct them by that: quick takes some '
+                        'four seconds a window on one core, thorough half a minute; default: none')
     usual = ' (the frames of a video; the flow if it is that of raft, or all there is)' if refine == 'auto' else ''
     p.add_argument('--refine', choices=list(dict.fromkeys([refine, *_REFINEMENTS, 'none'])), default=refine,
                    help='move the edges of the segments to those of the flow, of the frames (image), or of '
@@ -626,8 +627,7 @@ def _estimator(args): # a name, or one of the estimators that take weights
     from ltseg.video import FLOW_ESTIMATORS
     return FLOW_ESTIMATORS[args.flow](args.flow_weights)
 
-def _refinement(args): # a name, or None
-    return None if args.refine == 'none' else args.refine
+def _or_none(name): return None if name == 'none' else name
 
 def _segment_arguments(args):
     for name in ('weights', 'device'): # which EM has not
@@ -635,7 +635,7 @@ def _segment_arguments(args):
             raise InputError(f'--{name}', 'has no effect with --method em, which is no network')
     return dict(K=args.K, method=args.method, weights=args.weights, flow=_estimator(args),
                 motion_model=args.motion_model, size=args.size, device=args.device,
-                adapt=args.adapt, refine=_refinement(args), appearance=args.appearance)
+                adapt=args.adapt, refine=_or_none(args.refine), appearance=_or_none(args.appearance))
 
 def _summary(segments, flows, seconds, out):
     times = ', '.join(f'{stage} {s:.1f} s' for stage, s in seconds.items())
@@ -662,9 +662,9 @@ def _opened_once(args): # the method, and what settings say of the options; what
     from ltseg.motion import MotionModel
     given, model = _segment_arguments(args), MotionModel(args.motion_model)
     method = open_method(args.method, args.weights, model, args.device)
-    make_plan(method, args.K, args.adapt, given['refine'], model, args.appearance)
+    make_plan(method, args.K, args.adapt, given['refine'], model, given['appearance'])
     check_window(args.window, args.overlap)
-    told = describe(method, args.K, given['flow'], args.motion_model, args.bad_flow, args.adapt, given['refine'], args.most, args.appearance)
+    told = describe(method, args.K, given['flow'], args.motion_model, args.bad_flow, args.adapt, given['refine'], args.most, given['appearance'])
     told |= dict(window=args.window, overlap=args.overlap)
     if args.fps is not None: told['fps'] = args.fps
     if args.size is not None: told['size'] = list(args.size)
@@ -798,7 +798,7 @@ def _predicted(args, split, method=None, progress=None): # method: opened alread
     if progress is None: progress = sys.stderr.isatty()
     return predict(split, method or _open_method(args), args.K, args.cut_size, args.low_memory,
                    args.img_size, args.bad_flow, args.motion_model, progress,
-                   args.adapt, _refinement(args), args.appearance)
+                   args.adapt, _or_none(args.refine), _or_none(args.appearance))
 
 # %% ../nbs/90_cli.ipynb #10b9ce52
 def _predict(args):

@@ -25,7 +25,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from .adapt import Adaptation
-from .appearance import Appearance, small_frames
+from .appearance import APPEARANCES, Appearance
 from .em import em_segment
 from .files import InputError, brief, choose, is_folder, kind_of, versions, visible
 from .link import Linker, Memory
@@ -181,7 +181,7 @@ def make_plan(method:Method, # that will follow the plan
               adapt:int=0, # steps of training on the video; 0: none
               refine=None, # a name of REFINEMENTS, a `Refinement`, or None: labels as they are; 'auto': None until the source is known
               model=None, # `MotionModel` by which the network is trained, and segments are merged; None: `MotionModel()`
-              appearance:int=0 # steps in which the look of the segments is learnt; 0: none
+              appearance=None # a name of APPEARANCES, an `Appearance`, or None: the look of the segments is not learnt
              ) -> Plan:
     'The plan; `InputError` if the method cannot follow it, or `refine` is no known name.'
     merge = None
@@ -193,8 +193,9 @@ def make_plan(method:Method, # that will follow the plan
         raise InputError('adapt', f'{type(method).__name__} has nothing that could be trained; the network has')
     if refine == 'auto': refine = None
     if isinstance(refine, str): refine = choose(REFINEMENTS, refine, 'refinement')
+    if isinstance(appearance, str): appearance = choose(APPEARANCES, appearance, 'appearance')
     loss = MotionLoss() if model is None else MotionLoss(model.name)
-    return Plan(K, Adaptation(adapt, loss=loss) if adapt else None, merge, refine, Appearance(appearance) if appearance else None)
+    return Plan(K, Adaptation(adapt, loss=loss) if adapt else None, merge, refine, appearance)
 
 # %% ../nbs/80_inference.ipynb #41cac86d
 def _check_frames(plan, frames): # are there any? An `InputError` if the plan needs them
@@ -213,8 +214,7 @@ def follow(plan:Plan, # see `make_plan`
     if plan.adapt is not None: method = method.adapted(flow, plan.K, plan.adapt)
     masks = find_masks(method, flow, plan.K, cut, low_memory, plan.merge)
     if plan.appearance is None: return masks
-    frames, device = small_frames(source.frames, masks.shape[1], tuple(masks.shape[-2:])), getattr(method, 'device', 'cpu')
-    return plan.appearance(masks.to(device), frames.to(device)).cpu()
+    return plan.appearance(masks.to(getattr(method, 'device', 'cpu')), source.frames).cpu()
 
 # %% ../nbs/80_inference.ipynb #72f009ab
 def name_of(choice): # a name, an object in its place, or None -> str or None
@@ -328,14 +328,14 @@ def _check_fits(method, plan, size, flows, frame=(0, 0), pictures=0):
 # %% ../nbs/80_inference.ipynb #a5b00034
 _OF_FRAMES = ('flow', 'most') # options without effect on a source that is flow
 
-def describe(method:Method, K, flow, motion_model:str, bad_flow:str, adapt:int, refine, most:int, appearance:int # see `stream`
+def describe(method:Method, K, flow, motion_model:str, bad_flow:str, adapt:int, refine, most:int, appearance # see `stream`
             ) -> dict: # plain values
     'What settings say of the options, before a source is opened.'
     device = getattr(method, 'device', None)
     return method.about | dict(
         K=K, flow=name_of(flow), motion_model=motion_model, bad_flow=bad_flow,
         device=None if device is None else str(device), adapt=adapt, refine=name_of(refine), most=most,
-        appearance=appearance, versions=versions())
+        appearance=name_of(appearance), versions=versions())
 
 class Opened(NamedTuple):
     'All that a video is segmented with.'
@@ -376,7 +376,6 @@ def changed(before:dict, # settings of an earlier result
     idle = [k for k in _OF_FRAMES if before.get(k) is None]
     told = {k: v for k, v in options.items() if k not in ('versions', *idle)}
     if told.get('refine') == 'auto': told['refine'] = usual_refinement('flow' not in idle, before.get('flow') or '')
-    before = dict(appearance=0) | before # which was not told until it existed
     return difference({k: before.get(k) for k in told}, told)
 
 # %% ../nbs/80_inference.ipynb #3a9d88b4
@@ -393,7 +392,7 @@ def segment(source, # video, folder of frames, flow file or folder, (2,T,H,W) te
             adapt:int=0, # steps of training on this very video
             refine='auto', # edges of the labels: of REFINEMENTS, a `Refinement`, 'auto': `usual_refinement`, or None: as the network draws them
             most:int=MOST_PIXELS, # larger frames are reduced to so many pixels
-            appearance:int=0, # steps in which the look of the segments is learnt from the frames; 0: none
+            appearance=None, # learn the look of the segments from the frames: of APPEARANCES, an `Appearance`, or None
             progress:bool=False) -> Segmentation: # show bars
     'Segment a video into the parts that move coherently; `InputError` if it or an option is wrong.'
     clock = Clock(progress)
@@ -507,7 +506,7 @@ def stream(source, # what `segment` takes, '-' for standard input, an open file,
            window:int=WINDOW, # flows that are segmented at once
            overlap:int=OVERLAP, # of them are those of the window before
            most:int=MOST_PIXELS, # larger frames are reduced to so many pixels
-           appearance:int=0, # steps in which the look of the segments is learnt, in each window; 0: none
+           appearance=None, # learn the look of the segments, in each window: see `segment`
           ) -> Stream:
     'Segment a video of any length: iterate over the result, or save it; `InputError` as `segment`.'
     check_window(window, overlap)

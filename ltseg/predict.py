@@ -143,7 +143,7 @@ def predict(split:Split, # a table with flow
             progress:bool=False, # show a bar
             adapt:int=0, # steps of training on each sequence before it is segmented
             refine=None, # edges of the labels: of REFINEMENTS, or a `Refinement`
-            appearance:int=0 # steps in which the look of the segments of a sequence is learnt from its frames; 0: none
+            appearance=None # learn the look of the segments of a sequence: of APPEARANCES, an `Appearance`, or None
            ) -> Iterator[tuple[Shot, Segmentation]]:
     'Segments the sequences of a table, one at a time; in each, label 0 is the largest segment.'
     K, model = _usual_segments(method) if K is None else K, _motion_model(method, motion_model)
@@ -155,7 +155,7 @@ def predict(split:Split, # a table with flow
     settings = method.about | {k: v for k, v in acted.items() if v is not None} | dict(
         data_file=split.name, part=split.part, base_dir=str(split.base_dir), K=K, cut=cut,
         size=None if size is None else list(size), bad_flow=bad_flow, adapt=adapt,
-        refine=name_of(refine), appearance=appearance, versions=versions())
+        refine=name_of(refine), appearance=name_of(appearance), versions=versions())
     run = partial(_segment_shot, method=method, plan=plan, cut=cut, low_memory=low_memory,
                   size=size, bad_flow=bad_flow, model=model, settings=settings)
     return map(run, tqdm(shots(split), desc='sequences', disable=not progress))

@@ -264,7 +264,7 @@ def _facts(result): # what settings.json tells, in words
     rows = {'Method': s.get('method'), 'Weights': s.get('weights'), 'Segments asked for': s.get('K'),
             'Flow': s.get('flow'), 'Motion model': story.get('motion_model'),
             'Working size': '×'.join(map(str, working[::-1])) if isinstance(working, list) else None,
-            'Adapted': s.get('adapt') or None, 'Steps of appearance': s.get('appearance') or None, 'Borders refined by': s.get('refine')}
+            'Adapted': s.get('adapt') or None, 'Appearance learnt': s.get('appearance'), 'Borders refined by': s.get('refine')}
     versions = s.get('versions') if isinstance(s.get('versions'), dict) else {}
     rows |= {f'{program} version': version for program, version in versions.items()}
     return [[term, str(value)] for term, value in rows.items() if value is not None]

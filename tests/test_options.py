@@ -176,7 +176,7 @@ COMMON = { # of predict and evaluate
                                Refused('-K auto', '--motion-model Constant', BY_NETWORK[c])],
     'device': lambda c: [Refused('nosuch', '--device nosuch', BY_NETWORK[c]), Refused('--method network', '--device cpu')],
     'adapt': lambda c: [Acts('--adapt 3', BY_NETWORK[c], dict(adapt=3, motion_model='QuadraticFull_fk3')), Refused('EM', '--adapt 3')],
-    'appearance': lambda c: [Acts('--appearance 4', record=dict(appearance=4))],
+    'appearance': lambda c: [Acts('--appearance quick', record=dict(appearance='quick'))],
     'refine': lambda c: [Acts('--refine image', record=dict(refine='image')), Acts('--refine flow', BY_NETWORK[c], dict(refine='flow'))],
     'save_vis': lambda c: [Acts('--save-vis')],
     'overwrite': lambda c: [Needed('--overwrite', '--overwrite', LINES[c].replace('OUT', 'FULL'))]}
@@ -187,9 +187,9 @@ JOB = { # of segment and demo
     'weights': lambda c: [Acts('--weights {top}/two.safetensors', BY_NETWORK[c], dict(weights='{top}/two.safetensors')),
                           Refused('--weights', '--weights {top}/one.safetensors')],
     'flow': lambda c: [Acts(f'--flow {name}', record=dict(flow=name)) for name in ('dis-fast', 'mended')],
-    'quality': lambda c: [Acts('--quality fast', BY_NETWORK[c], dict(flow='dis-fast', refine=None, appearance=0)),
-                          Acts('--quality best --appearance 2', BY_NETWORK[c], dict(flow='dis-fine', appearance=2)), # what is given counts
-                          Acts('--flow dis --appearance 0 --refine flow --quality best', BY_NETWORK[c], dict(flow='dis', appearance=0, refine='flow'))],
+    'quality': lambda c: [Acts('--quality fast', BY_NETWORK[c], dict(flow='dis-fast', refine=None, appearance=None)),
+                          Acts('--quality best --appearance quick', BY_NETWORK[c], dict(flow='dis-fine', appearance='quick')), # what is given counts
+                          Acts('--flow dis --appearance none --refine flow --quality best', BY_NETWORK[c], dict(flow='dis', appearance=None, refine='flow'))],
     'flow_weights': lambda c: [Refused('raft or mended', '--flow-weights {top}/one.safetensors'),
                                Refused('FlowMender', '--flow mended --flow-weights {top}/one.safetensors'),
                                Acts('--flow-weights {top}/mender.safetensors', LINES[c] + ' --flow mended')],
@@ -198,7 +198,7 @@ JOB = { # of segment and demo
     'size': lambda c: [Acts('--size 32x48', record=dict(size=[32, 48]))],
     'device': lambda c: [Refused('nosuch', '--device nosuch', BY_NETWORK[c]), Refused('--device', '--device cpu')],
     'adapt': lambda c: [Acts('--adapt 3', BY_NETWORK[c], dict(adapt=3)), Refused('EM', '--adapt 3')],
-    'appearance': lambda c: [Acts('--appearance 4', BY_NETWORK[c], record=dict(appearance=4))],
+    'appearance': lambda c: [Acts(f'--appearance {name}', BY_NETWORK[c], dict(appearance=name)) for name in ('quick', 'thorough')],
     'refine': lambda c: [Acts('--refine none', BY_NETWORK[c], dict(refine=None)), Acts('--refine flow', BY_NETWORK[c], dict(refine='flow'))]}
 
 CASES = {

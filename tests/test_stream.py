@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from processes import alone, forks, needs_proc, peak_of, program, run_program  # noqa: F401: a fixture
 
+from ltseg.appearance import Appearance
 from ltseg.cli import main
 from ltseg.inference import make_plan, memory_needed, open_method, segment, stream
 from ltseg.motion import MotionModel
@@ -316,14 +317,14 @@ def test_recorded_is_what_acted(scene, tmp_path):
     plans = [segment(flow, K=2, adapt=1, motion_model=name, device='cpu').probs for name in ('QuadraticFull_fk3', 'Constant')]
     assert not torch.equal(*plans) # the adaptation is by the model that was asked for
     np.save(tmp_path/'a.npy', flow.numpy())
-    for option in (['--appearance', '3'], ['--weights', 'x'], ['--device', 'cpu']):
+    for option in (['--appearance', 'quick'], ['--weights', 'x'], ['--device', 'cpu']):
         assert run('segment', tmp_path/'a.npy', '-o', tmp_path/'OUT', '--method', 'em', *option) == 2
     assert not (tmp_path/'OUT').exists()
 
 
 def test_appearance_of_a_window(clip, tmp_path, capsys):
     "A window learns from its own frames: an interrupted run goes on to the same result, and not with other steps."
-    job = lambda: stream(str(clip), **PIECES, appearance=3)
+    job = lambda: stream(str(clip), **PIECES, appearance=Appearance(3))
     job().save(tmp_path/'OUT')
     with pytest.raises(RuntimeError): interrupt(job(), tmp_path/'BIT')
     with pytest.raises(ValueError, match='another appearance'): stream(str(clip), **PIECES).save(tmp_path/'BIT', resume=True)
@@ -342,7 +343,7 @@ def peak_and_estimate(method, K, T, adapt, appearance, out):
 
 
 @needs_proc
-@pytest.mark.parametrize('method, K, T, adapt, appearance', [('network', 4, 40, 0, 0), ('em', 6, 24, 0, 0), ('network', 4, 12, 1, 0), ('em', 2, 6, 0, 2)])
+@pytest.mark.parametrize('method, K, T, adapt, appearance', [('network', 4, 40, 0, None), ('em', 6, 24, 0, None), ('network', 4, 12, 1, None), ('em', 2, 6, 0, Appearance(2))])
 def test_estimate_of_memory(method, K, T, adapt, appearance, tmp_path):
     "The estimate is near the peak of a job; measured: within 20 % at three sizes, four lengths, K from 2 to 8."
     peak, estimate = alone(peak_and_estimate, method, K, T, adapt, appearance, tmp_path/'OUT')
