@@ -106,7 +106,7 @@ class Appearance:
               frames:Tensor, # (T,3,h,w) uint8
              ) -> AppearanceNet: # in evaluation mode
         'The network after the steps.'
-        torch.manual_seed(self.seed)
+        torch.default_generator.manual_seed(self.seed) # not those of GPUs
         rng, weights = np.random.default_rng(self.seed), _weights(masks)
         size = [max(1, round(self.side*n)) for n in frames.shape[-2:]]
         net = AppearanceNet(len(masks)).to(masks.device)
