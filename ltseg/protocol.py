@@ -41,7 +41,7 @@ def estimated(estimator:str, # a name of FLOW_ESTIMATORS
         return estimate_flow(open_frames(Path(data)/'DAVIS/JPEGImages/360p'/name), estimator, size=SIZE, progress=False)
     return flow
 
-FLOWS = {'raft-small': raft_small_flow} | {name: estimated(name) for name in ('dis', 'dis-fine', 'mended')} # name -> of data and sequence
+FLOWS = {'raft-small': raft_small_flow} | {name: estimated(name) for name in ('dis', 'dis-fast', 'dis-fine', 'mended')} # name -> of data and sequence
 
 def sequences(data, # folder of the data
              ) -> list: # of names, sorted
