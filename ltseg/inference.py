@@ -174,7 +174,9 @@ class Plan:
     appearance: Appearance|None = None # learns what the segments look like, after merging
 
     @property
-    def needs_frames(self) -> bool: return self.appearance is not None or self.refine is not None and self.refine.needs_frames
+    def needs_frames(self) -> bool:
+        'Does something that is asked for look at the frames?'
+        return self.appearance is not None or self.refine is not None and self.refine.needs_frames
 
 def make_plan(method:Method, # that will follow the plan
               K, # segments at most, or 'auto': begin with `Merge.most` of them, and merge
