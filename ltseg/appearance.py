@@ -73,18 +73,16 @@ DOUBT = .02 # is added to every probability: neither opinion is so sure that the
 @dataclass(frozen=True)
 class Appearance:
     'How the look of segments is learnt; call it to do so. No step, or a share that is none: `InputError`.'
-    steps: int = 100   # of the optimiser, for each network
-    nets: int = 1      # that are trained from different seeds; their opinions are averaged
+    steps: int = 100   # of the optimiser
     shrink: int = 1    # the network sees frames at this fraction of the size of the masks
     lr: float = 3e-3   # highest learning rate, of AdamW
     batch: int = 4     # pieces of a step
     side: float = .5   # of a piece, share of the side of a frame
     share: float = .6  # of appearance in the result, from 0: motion alone, to 1
-    seed: int = 0      # of the first network
+    seed: int = 0      # of the first weights and of the pieces
 
     def __post_init__(self):
-        if self.steps < 1 or self.nets < 1:
-            raise InputError('appearance', 'at least one step of one network', f'{self.steps} steps of {self.nets} networks')
+        if self.steps < 1: raise InputError('appearance', 'at least one step', str(self.steps))
         if not 0 <= self.share <= 1: raise InputError('share', 'from 0 to 1', str(self.share))
         if self.shrink < 1: raise InputError('shrink', 'at least 1', str(self.shrink))
 
@@ -97,20 +95,19 @@ class Appearance:
         small = small_frames(frames, masks.shape[1], size).to(masks.device)
         with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng([]):
             taught = F.adaptive_avg_pool2d(masks.clone(), size) # a clone: inference tensors cannot be trained with
-            nets, weights = [self.train(taught, small, self.seed + n) for n in range(self.nets)], _weights(taught)
+            net, weights = self.train(taught, small), _weights(taught)
         with torch.inference_mode():
-            seen = torch.cat([sum(_look(net, part, weights) for net in nets)/self.nets for part in small.split(8)]) # (T,K,h,w)
+            seen = torch.cat([_look(net, part, weights) for part in small.split(8)]) # (T,K,h,w)
             seen = F.interpolate(seen, masks.shape[-2:], mode='bilinear').transpose(0, 1)
             both = (masks + DOUBT)**(1 - self.share)*(seen + DOUBT)**self.share
         return (both/both.sum(0)).clone()
 
     def train(self, masks:Tensor, # (K,T,h,w), sum to 1 over K
               frames:Tensor, # (T,3,h,w) uint8
-              seed:int=0, # of the first weights and of the pieces
              ) -> AppearanceNet: # in evaluation mode
         'The network after the steps.'
-        torch.default_generator.manual_seed(seed) # not those of GPUs
-        rng, weights = np.random.default_rng(seed), _weights(masks)
+        torch.default_generator.manual_seed(self.seed) # not those of GPUs
+        rng, weights = np.random.default_rng(self.seed), _weights(masks)
         size = [max(1, round(self.side*n)) for n in frames.shape[-2:]]
         net = AppearanceNet(len(masks)).to(masks.device)
         adam = torch.optim.AdamW(net.parameters(), self.lr)
@@ -128,4 +125,4 @@ def _look(net, frames, weights): # (n,3,h,w) uint8 -> (n,K,h,w): the frames and 
     seen = (net(x).softmax(1) + net(x.flip(-1)).softmax(1).flip(-1))/weights
     return seen/seen.sum(1, keepdim=True)
 
-APPEARANCES = {'quick': Appearance(), 'thorough': Appearance(nets=3)} # name -> how
+APPEARANCES = {'quick': Appearance(), 'thorough': Appearance(300, side=.75)} # name -> how

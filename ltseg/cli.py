@@ -158,7 +158,7 @@ def _extra_options(p, refine): # what costs time; the default of --refine
                         'step takes about half a second, 20 is a good number; default: none')
     p.add_argument('--appearance', choices=('none', *_APPEARANCES), default='none',
                    help='let a small network learn what the segments of this very video look like, and correct them by that: quick takes some '
-                        'seven seconds a window on one core, thorough twenty; default: none')
+                        'seven seconds a window on one core; thorough takes half a minute, and is better where flow is sharp (raft); default: none')
     usual = ' (the frames of a video; the flow if it is that of raft, or all there is)' if refine == 'auto' else ''
     p.add_argument('--refine', choices=list(dict.fromkeys([refine, *_REFINEMENTS, 'none'])), default=refine,
                    help='move the edges of the segments to those of the flow, of the frames (image), or of '

@@ -9,4 +9,4 @@ __all__ = ['QUALITIES']
 QUALITIES = { # name -> options of `segment`; the others stay at their defaults
     'fast': dict(flow='dis-fast', refine=None), # pictures pass as fast as they can
     'balanced': {}, # the defaults
-    'best': dict(flow='dis-fine', appearance='thorough')} # the best masks
+    'best': dict(flow='dis-fine', appearance='quick')} # the best masks without other software
