@@ -269,9 +269,12 @@ def held(path # of a lock file, made if need be
     'A context in which nobody else holds a lock file. It is gone afterwards; only after an error, one that was there before stays.'
     path, lock = Path(path), FileLock(path, timeout=0)
     left = path.exists() # by a run that was killed
-    try: lock.acquire()
-    except Timeout: ours = False
-    else: ours = True
+    try:
+        open(path, 'a').close() # an existing file stays as it is
+        before = path.stat()
+        lock.acquire()
+        ours = os.path.samestat(before, path.stat()) # else another run removed it as it ended, and this lock holds nobody off
+    except (Timeout, FileNotFoundError): ours = False
     try:
         yield ours
         left = False
