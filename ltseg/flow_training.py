@@ -83,7 +83,7 @@ def draw_sample(lesson:Lesson, rng, # numpy's `Generator`
 # %% ../nbs/57_flow_training.ipynb #0e29c2e7
 def unit_of_flow(teacher:Tensor, # (B,2,h,w), pixels
                 ) -> Tensor: # (B,1,1,1), pixels
-    'What errors are measured by: the mean magnitude of the flow, and a tenth of a pixel, below which there is only noise.'
+    'The unit of errors: the mean magnitude of the flow plus a tenth of a pixel, below which there is only noise.'
     return teacher.abs().mean((1, 2, 3), keepdim=True) + .1
 
 def border_weights(teacher:Tensor, # (B,2,h,w), pixels
@@ -104,7 +104,7 @@ def mending_loss(rounds:list, # of (B,2,h,w), of `FlowMender.all_rounds`
                  teacher:Tensor, # (B,2,h,w), pixels
                  decay:float=.7, # weight of each round, by that of the next one; the last has one
                 ) -> Tensor: # ()
-    'The error after every correction.'
+    'The sum of the errors after all corrections, the last of which weighs most.'
     return sum(decay**n*flow_error(flow, teacher) for n, flow in enumerate(reversed(rounds)))
 
 # %% ../nbs/57_flow_training.ipynb #56584331
@@ -160,7 +160,7 @@ def mending_errors(mender:FlowMender, # in evaluation mode
 # %% ../nbs/57_flow_training.ipynb #c8d9354d
 def lesson_names(frames, teacher, # folders: of folders of frames, and of .npz files of those names
                 ) -> list: # sorted
-    'The sequences that have both; an `InputError` if there are none.'
+    'The sequences that have frames and flow of the teacher; an `InputError` if there are none.'
     names = sorted(p.stem for p in Path(teacher).glob('*.npz') if (Path(frames)/p.stem).is_dir())
     if not names: raise InputError(teacher, f'NAME.npz for folders NAME in {frames}', 'none')
     return names
@@ -169,7 +169,7 @@ def read_lesson(frames, teacher, name:str, # folders, and a name of `lesson_name
                 size=LESSON, # (H, W) of the lesson
                 found=(480, 854), # (H, W) of the picture that the teacher saw
                ) -> Lesson:
-    'A sequence of these folders.'
+    'A lesson from a sequence of these folders.'
     return make_lesson(open_frames(Path(frames)/name), stored_flow(Path(teacher)/f'{name}.npz', found), size)
 
 def train_and_save(out, # .safetensors file to write

@@ -29,21 +29,21 @@ def still_layer(rng, # numpy's `Generator`, here and below
                 place, # (x, y) where it is seen when the camera has not moved, half frame heights
                 texture, # (h,w,3) uint8
                ) -> Layer: # label 0
-    'Something that stands still in the world.'
+    'An obstacle: a layer that stands still in the world.'
     n = len(camera.way)
     matrix, shift = camera.see(np.tile(np.eye(2), (n, 1, 1)), np.tile(place, (n, 1)), depth)
     alpha = random_alpha(rng, shape=_STILLS[rng.integers(len(_STILLS))])
     return Layer(texture, alpha, radius, 0, matrix, shift, np.zeros((0, 3)), np.zeros((n, 0, 2)))
 
 def still_depths(rng) -> np.ndarray: # (n,), inverse
-    'Depths of up to thirteen still things, far ones first.'
+    'Depths of up to thirteen obstacles, far ones first.'
     n = rng.integers(3, 14) if rng.random() < .6 else rng.integers(0, 4)
     return np.sort(np.exp(rng.uniform(np.log(.7), np.log(2.6), n)))
 
 def still_things(rng, camera:Camera, depths, # of the things, inverse
                  textures, # such as `random_texture`: (rng, (h, w)) -> (h,w,3) uint8
                 ) -> Iterator[Layer]:
-    'Still things of these depths, on a ground or anywhere.'
+    'Obstacles at these depths, on a ground or anywhere.'
     ground = rng.random() < .6
     for depth in depths:
         radius = np.exp(rng.uniform(np.log(.12), np.log(.9)))*min(depth, 1.6)
@@ -120,7 +120,7 @@ def ripples(rng, flow:Tensor, # (2,T,H,W), pixels
 
 def unrest(rng, flow:Tensor, # (2,T,H,W), pixels
           ) -> Tensor: # (2,T,H,W), pixels
-    'The flow with smooth noise, a twentieth of a pixel at most in the mean, as estimators make of what stands still.'
+    'The flow plus smooth noise, a twentieth of a pixel at most in the mean, as estimators see it where nothing moves.'
     _, T, H, W = flow.shape
     strength = rng.choice([0, .02, .05])
     grain = [[cv2.resize(rng.standard_normal((16, 28)).astype(np.float32), (W, H), interpolation=cv2.INTER_CUBIC)
