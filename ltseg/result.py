@@ -7,7 +7,7 @@ __all__ = ['COLUMNS', 'PROGRESS', 'Segmentation', 'tell', 'Column', 'columns', '
            'Parts', 'made_folder', 'locked', 'check_output', 'made_with', 'difference', 'Output']
 
 # %% ../nbs/79_result.ipynb #d8e48286
-import errno, fcntl, json, math, os, re, shutil, time
+import errno, json, math, os, re, shutil, time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +25,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from .files import InputError, atomic_path
+from .files import InputError, atomic_path, held
 from .flow import flow_scale, flow_to_rgb, resize_flow
 from .labels import resize_probs
 from .link import Memory, label_of, read_memory, write_memory
@@ -364,17 +364,9 @@ def locked(folder, # that exists
            name:str='.lock' # of the file that is locked in it
           ):
     'A context that keeps other runs out of a folder; an `InputError` if one is writing there already.'
-    path, busy = Path(folder)/name, InputError(folder, 'is locked: another run is writing there')
-    left = path.exists() # by a run that was killed
-    with open(path, 'a') as f: # an existing file stays as it is
-        try: fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as e: raise busy from e
-        if not path.exists() or not os.path.samestat(os.fstat(f.fileno()), path.stat()): raise busy # just removed
-        try: yield
-        except BaseException:
-            if not left: path.unlink(missing_ok=True)
-            raise
-        path.unlink(missing_ok=True)
+    with held(Path(folder)/name) as ours:
+        if not ours: raise InputError(folder, 'is locked: another run is writing there')
+        yield
 
 # %% ../nbs/79_result.ipynb #a5b00002
 def _aside(out): # folders of earlier results, which wait there

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .synthetic import (Camera, Layer, blob, box, cloud, estimated_flow, gait, imitated_flow, limb, noise, object_layers,
                              photograph, random_alpha, random_camera, random_texture, render, stop, wander, world_layer)
-from .video import FlowEstimator
+from .video import FlowEstimator, named_estimator
 
 # %% ../nbs/51_worlds.ipynb #2b7514c6
 _STILLS = limb, limb, blob, cloud, box # two in five are thin
@@ -141,6 +141,12 @@ class DeepSceneMaker:
     imitated: float = .7      # share of volumes with imitated instead of estimated flow
     water: float = .25        # share of those with waves in the background
     blur: tuple = (.25, .8)   # range of the blur of imitated flow, pixels
+
+    @property
+    def about(self) -> dict: # of plain values, as JSON has them
+        'What the volumes depend on besides their seeds.'
+        return dict(worlds='deep', flow=named_estimator(self.estimator)[0], length=self.T, size=[*self.size],
+                    frame_size=[*self.frame_size], odds=[*self.odds], imitated=self.imitated, water=self.water, blur=[*self.blur])
 
     def __call__(self, seed:int): # the same seed gives the same volume
         'Flow (2,T,h,w) float32 and labels (T,h,w) uint8, 0: background, of a random world.'
