@@ -213,7 +213,8 @@ NAMES = dict( # option -> its valid words
     refine=('flow', 'image', 'image+flow'), appearance=('quick', 'thorough'),
     network=('lean', 'ltms'), decoder=('transformer', 'slots'), queries=('learnt', 'gaussian'),
     norm=('window', 'block', 'cBlockNorm3d', 'frame', 'instance', 'batch', 'group', 'none'),
-    recipe=('synthetic', 'ltms'), schedule=('WarmupDecay', 'StepLR', 'CyclicLR', 'cosine'), loss=('pieceFitScale', 'pieceFit'),
+    recipe=('synthetic', 'ltms', 'deep'), scenes=('flat', 'deep'),
+    schedule=('WarmupDecay', 'StepLR', 'CyclicLR', 'cosine'), loss=('pieceFitScale', 'pieceFit'),
     distance=('l1', 'squared', 'l2', 'charb', 'l2_normed', 'l2_normed_alt', 'squared_normed_alt'),
     regularisation=('EulerPottsl1R3', 'EulerPottsl1', 'Potts', 'Entropy'),
     perturb=('PerturbInputFlowNoise', 'PerturbInputFlowNull', 'PerturbInputFlowErase'), loggers=('csv', 'tensorboard', 'wandb'),
@@ -407,6 +408,9 @@ class RenderedOptions(Options, group='rendered scenes and videos'):
     'Data that need no data set.'
     shards: Sequence[str] = option((), metavar='DIR') # folders of rendered training volumes, such as OUT/shard of another run
     synthetic: int = option(0, within=(0,), metavar='N') # render N volumes into OUT/shard first; default: none
+    # what is rendered: flat scenes have a ground and few still things; deep ones have up to thirteen still things at many
+    # depths, and objects whose motions differ
+    scenes: Literal[NAMES['scenes']] = 'flat'
     textures: Sequence[str] = option((), metavar='DIR') # folders of pictures for the surfaces of rendered scenes
     videos: Sequence[str] = option((), metavar='PATH') # videos or folders of frames, to train on without labels
     # share of the samples that come from the videos, 0 to 1, where there are rendered volumes, too
@@ -467,8 +471,8 @@ class NetworkOptions(Options, group='network'):
 @dataclass(kw_only=True)
 class LossOptions(Options, group='losses'):
     'What is learnt.'
-    # a set of losses and a schedule: synthetic learns from ground truth, ltms, the published one, without; default: ltms
-    # for that network, else synthetic
+    # a set of losses and a schedule: synthetic and deep learn from ground truth, ltms, the published one, without; deep is
+    # that of --scenes deep; default: ltms for that network, else synthetic, or deep with such scenes
     recipe: Literal[NAMES['recipe']]|None = None
     supervised: float|None = option(None, within=(0,), metavar='X') # weight of the loss with ground truth; default: the recipe's
     unsupervised: float|None = option(None, within=(0,), metavar='X') # weight of the loss without ground truth; default: the recipe's
