@@ -776,12 +776,12 @@ def _check_method(args, pictures=()): # pictures: the options that draw by the m
     _refuse_idle(args, 'device', args.method == 'network', '--method network')
 
 def _open_method(args, device=None): # device: another one than the arguments say
-    from ltseg.predict import open_method
+    from ltseg.predict import load_method
     given = [n for n in ('model_dir', 'weights') if getattr(args, n) is not None]
     if args.method == 'em' and given or len(given) > 1:
         what = [*_given(args, *given), *(['--method em'] if args.method == 'em' else [])]
         raise InputError(' and '.join(what), 'each says how segments are found; give one of them')
-    return open_method(args.method, args.weights or 'default', args.model_dir,
+    return load_method(args.method, args.weights or 'default', args.model_dir,
                        args.motion_model or 'QuadraticFull_fk3', device or args.device)
 
 def _run_settings(args): # of the training, {} where there is none
