@@ -74,7 +74,6 @@ DOUBT = .02 # is added to every probability: neither opinion is so sure that the
 class Appearance:
     'How the look of segments is learnt; call it to do so. No step, or a share that is none: `InputError`.'
     steps: int = 100   # of the optimiser
-    shrink: int = 1    # the network sees frames at this fraction of the size of the masks
     lr: float = 3e-3   # highest learning rate, of AdamW
     batch: int = 4     # pieces of a step
     side: float = .5   # of a piece, share of the side of a frame
@@ -84,21 +83,18 @@ class Appearance:
     def __post_init__(self):
         if self.steps < 1: raise InputError('appearance', 'at least one step', str(self.steps))
         if not 0 <= self.share <= 1: raise InputError('share', 'from 0 to 1', str(self.share))
-        if self.shrink < 1: raise InputError('shrink', 'at least 1', str(self.shrink))
 
     def __call__(self, masks:Tensor, # (K,T,H,W), sum to 1 over K
                  frames:Iterable, # of frames (·,·,3) uint8 RGB of any size, T or more
                 ) -> Tensor: # (K,T,H,W), sum to 1 over K
         'The masks, corrected by what the segments look like; a single segment stays as it is.'
         if len(masks.max(0).indices.unique()) == 1: return masks
-        size = tuple(-(-n//self.shrink) for n in masks.shape[-2:]) # (h,w)
-        small = small_frames(frames, masks.shape[1], size).to(masks.device)
+        small = small_frames(frames, masks.shape[1], tuple(masks.shape[-2:])).to(masks.device)
         with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng([]):
-            taught = F.adaptive_avg_pool2d(masks.clone(), size) # a clone: inference tensors cannot be trained with
+            taught = masks.clone() # inference tensors cannot be trained with
             net, weights = self.train(taught, small), _weights(taught)
         with torch.inference_mode():
-            seen = torch.cat([_look(net, part, weights) for part in small.split(8)]) # (T,K,h,w)
-            seen = F.interpolate(seen, masks.shape[-2:], mode='bilinear').transpose(0, 1)
+            seen = torch.cat([_look(net, part, weights) for part in small.split(8)]).transpose(0, 1) # (K,T,H,W)
             both = (masks + DOUBT)**(1 - self.share)*(seen + DOUBT)**self.share
         return (both/both.sum(0)).clone()
 

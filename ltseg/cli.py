@@ -244,12 +244,12 @@ def _check_method(o, pictures=()): # pictures: the options that draw by the moti
     _refuse_idle(o, 'device', o.method == 'network', '--method network')
 
 def _open_method(o, device=None): # device: another one than the arguments say
-    from ltseg.predict import open_method
+    from ltseg.predict import load_method
     which = given(o, 'model_dir', 'weights')
     if o.method == 'em' and which or len(which) > 1:
         what = [*which, *(['--method em'] if o.method == 'em' else [])]
         raise InputError(' and '.join(what), 'each says how segments are found; give one of them')
-    return open_method(o.method, o.weights or 'default', o.model_dir,
+    return load_method(o.method, o.weights or 'default', o.model_dir,
                        o.motion_model or 'QuadraticFull_fk3', device or o.device)
 
 def _run_settings(o): # of the training, {} where there is none

@@ -22,11 +22,10 @@ import cv2
 import numpy as np
 from torch import Tensor
 
-from .augment import VOID
 from .files import InputError, choose, list_files
-from .selection import (count_pairs, frame_pairs, match_pairs, pair_j, ratio, select,
+from .labels import VOID, is_binary, ratio, read_mask
+from .selection import (count_pairs, frame_pairs, match_pairs, pair_j, select,
                              stack_counts, tally, tidy_annotation)
-from .splits import read_mask
 
 # %% ../nbs/65_evaluation.ipynb #f44076d7
 def _mask_pairs(segmentation, annotation, what): # pairs of boolean frames
@@ -177,11 +176,7 @@ class Annotations:
         return read_mask(next(file for file in self.files if file is not None)).shape
 
     @cached_property
-    def _binary(self): return _is_binary(self.files)
-
-def _is_binary(files): # is 255 the only value besides 0?
-    frames = (read_mask(file) for file in files if file is not None)
-    return not any(((values > 0) & (values != VOID)).any() for values in frames)
+    def _binary(self): return all(is_binary(read_mask(file)) for file in self.files if file is not None)
 
 def _number_colours(values, numbers): # `numbers` grows: colour -> number
     colours, index = np.unique(values, return_inverse=True)

@@ -26,8 +26,8 @@ from scipy.spatial import cKDTree
 
 from .files import InputError, Notes, atomic_folder, choose, versions
 from .flow import flow_files, is_flow, read_flow, read_volume, write_flow
-from .plots import write_palette_png
 from .report import motion_table, open_pictures
+from .labels import write_palette_png
 from .result import Result, read_result, write_json
 from .video import _BT709, _LIMITED, _TICK, FLOW_ESTIMATORS, _ticks, flow_pairs, reduce_frame
 

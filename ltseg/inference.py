@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['METHODS', 'STILL', 'WINDOW', 'OVERLAP', 'Method', 'NetworkMethod', 'EMMethod', 'open_method', 'cut_volume',
            'find_masks', 'Plan', 'make_plan', 'follow', 'name_of', 'Clock', 'fingerprint', 'free_memory',
-           'memory_needed', 'check_memory', 'describe', 'Opened', 'open_all', 'changed', 'segment', 'windows',
+           'memory_needed', 'check_memory', 'describe', 'Opened', 'open_all', 'changed', 'segment', 'cut_windows',
            'check_window', 'Stream', 'stream', 'Saved']
 
 # %% ../nbs/80_inference.ipynb #5f420eaf
@@ -404,7 +404,7 @@ def _check_motion(theta): # numbers?
 # %% ../nbs/80_inference.ipynb #c9e9e50f
 WINDOW, OVERLAP = StreamOptions.window, StreamOptions.overlap # flows
 
-def windows(steps:Iterable, # of `Step`: a flow, with a flag `cut` if the scene ends with it
+def cut_windows(steps:Iterable, # of `Step`: a flow, with a flag `cut` if the scene ends with it
             n:int=WINDOW, # flows of a window
             overlap:int=OVERLAP # of them are those of the window before
            ) -> Iterator: # of (list of steps, is it the last of its scene?)
@@ -445,7 +445,7 @@ class Stream:
         'The pieces, each with what the linker knows after it: with that, another stream can begin there.'
         first, linker = self.first, Linker(self.overlap, MotionModel('Affine'), memory=deepcopy(self.memory))
         before = dict(self.clock.seconds)
-        for steps, ends in windows(cut_scenes(*self._steps()), self.window, self.overlap):
+        for steps, ends in cut_windows(cut_scenes(*self._steps()), self.window, self.overlap):
             piece = self._piece(steps, ends, linker, first)
             piece.seconds = {stage: s - before.get(stage, 0) for stage, s in self.clock.seconds.items()}
             before, first = dict(self.clock.seconds), first + piece.probs.shape[1]

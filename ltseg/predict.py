@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['PREDICTIONS', 'FORMATS', 'EXPORT', 'Shot', 'shots', 'same_shape', 'check_shape', 'shot_size', 'open_shot', 'predict',
-           'run_weights', 'run_settings', 'open_method', 'flow_origin', 'flow_folder', 'save_predictions',
+           'run_weights', 'run_settings', 'load_method', 'flow_origin', 'flow_folder', 'save_predictions',
            'Predictions', 'read_predictions', 'export']
 
 # %% ../nbs/82_predict.ipynb #0d575dfe
@@ -24,8 +24,8 @@ from .files import InputError, Notes, atomic_folder, choose, versions
 from .flow import flow_size, read_flows
 from .inference import METHODS, Clock, Method, cut_volume, follow, make_plan, name_of
 from .motion import MotionModel
+from .labels import read_labels, write_palette_png
 from .options import PredictOptions, takes
-from .plots import read_labels, write_palette_png
 from .reader import Source, check_size, working_size
 from .result import Segmentation, write_json
 from .splits import Split
@@ -176,7 +176,7 @@ def run_settings(model_dir # folder of a training run
         raise InputError(file, f'damaged, or not of a training run ({type(e).__name__}: {e})') from e
 
 # %% ../nbs/82_predict.ipynb #c7bee152
-def open_method(method:str='network', # of METHODS
+def load_method(method:str='network', # of METHODS
                 weights='default', # of the network: a name, or a file
                 model_dir=None, # folder of a training run, instead of `weights`
                 motion_model:str='QuadraticFull_fk3', # of EM, see `MotionModel`

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['FILE_COLUMNS', 'COLUMNS', 'MAX_CSV', 'MAX_CELLS', 'PARTS', 'ROW', 'BOUNDARIES', 'MASK_ENDINGS', 'LAYOUTS',
            'FLOW_ENDINGS', 'parse_cells', 'Split', 'find_split', 'read_split', 'Request', 'parse_request',
-           'parse_requests', 'rows_for', 'Layout', 'DavisChoice', 'read_layout', 'read_mask', 'merge_masks',
-           'write_split', 'split_folder', 'Pair', 'FlowSummary', 'fill_flow']
+           'parse_requests', 'rows_for', 'Layout', 'DavisChoice', 'read_layout', 'merge_masks', 'write_split',
+           'split_folder', 'Pair', 'FlowSummary', 'fill_flow']
 
 # %% ../nbs/54_splits.ipynb #69a1184f
 import csv, hashlib, io, json, os, re, shutil, stat, tempfile
@@ -22,12 +22,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from natsort import natsorted
-from PIL import Image
 from tqdm import tqdm
 
 from .files import InputError, atomic_path, choose, list_files, parent_folder, versions
 from .flow import BAD_FLOW, check_flow, write_flow
-from .plots import write_palette_png
+from .labels import write_palette_png
 from .video import IMAGE_ENDINGS, flow_pairs, named_estimator, read_image
 
 # %% ../nbs/54_splits.ipynb #442e5c17
@@ -481,22 +480,6 @@ def _clip(name, layout, inside): # -> _Clip, problems
     return _Clip(name, frames, masks), problems + more + [f'{f} {w}' for f, w in wrong if w]
 
 def _relative(path, base): return path.relative_to(base).as_posix()
-
-# %% ../nbs/54_splits.ipynb #a7ded6de
-def read_mask(file, # any picture that Pillow reads
-             )->np.ndarray: # (H, W) uint8; or int32, where values above 255 are possible
-    ('The values in a mask: grey level, palette index, or 256 + 0xRRGGBB; 0: background. '
-     '`InputError` if the file is damaged.')
-    try:
-        with Image.open(file) as image:
-            if image.mode == '1': image = image.convert('L')
-            if image.mode in ('L', 'P'): return np.asarray(image)
-            if image.mode in ('I;16', 'I'): return np.asarray(image).astype(np.int32)
-            rgb, ppm = np.asarray(image.convert('RGB')).astype(np.int32), image.format == 'PPM'
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e: # Pillow's
-        raise InputError(file, 'a complete picture of a mask', str(e)) from e
-    values = rgb @ np.array([1 << 16, 1 << 8, 1], np.int32)
-    return np.where(values == (0xffffff if ppm else 0), 0, values + 256)
 
 # %% ../nbs/54_splits.ipynb #b05d60db
 def merge_masks(masks:dict, # object (1 … 254) -> file with its mask

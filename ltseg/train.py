@@ -25,7 +25,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from torch.utils.data import Subset
 
 from .augment import augmentation, perturbation
-from .data import (Shard, SplitData, VolumeData, Windows, cache_flows, centred,
+from .data import (ShardData, SplitData, VolumeData, Windows, cache_flows, centred,
                         sample_requests)
 from .files import InputError, Notes, atomic_path, brief, choose, versions
 from .flow import BAD_FLOW
@@ -150,7 +150,7 @@ SCENES = { # name -> function of settings and flow estimator, to a maker of volu
 
 def _check_own_shard(s, own, maker): # is what is there what would be rendered?
     if not (own/'labels.npy').exists(): return
-    there, wanted = Shard(own).about, shard_record(maker, s.synthetic, s.seed)
+    there, wanted = ShardData(own).about, shard_record(maker, s.synthetic, s.seed)
     other = [k for k in wanted if there.get(k) != wanted[k]]
     listed = lambda record: ', '.join(f'{k}={record.get(k)}' for k in other)
     if other:
@@ -159,7 +159,7 @@ def _check_own_shard(s, own, maker): # is what is there what would be rendered?
 
 def _own_shard(s, own, maker):
     if not (own/'labels.npy').exists(): make_shard(own, maker, s.synthetic, s.seed, s.workers)
-    return Shard(own)
+    return ShardData(own)
 
 def _check_volumes(s, folder, shard):
     T, *size = shard.labels.shape[1:]
@@ -172,7 +172,7 @@ def _generated_data(s):
     notes, own = Notes(), Path(s.out)/'shard'
     estimator = choose(FLOW_ESTIMATORS, s.flow, 'flow estimator')() if s.synthetic or s.videos else None
     maker = choose(SCENES, s.scenes, '--scenes')(s, estimator) if s.synthetic else None
-    shards = {str(f): Shard(f) for f in s.shards}
+    shards = {str(f): ShardData(f) for f in s.shards}
     for folder, shard in shards.items(): _check_volumes(s, folder, shard)
     if maker: _check_own_shard(s, own, maker)
     if not (shards or maker or s.videos):
@@ -274,7 +274,7 @@ def read_metrics(out, # the folder of a run
 
 # %% ../nbs/70_train.ipynb #d2623723
 class _ResultsCSV(Callback):
-    'Writes the scores of every validation frame: epoch, Sequence, Sequence_Index, FrameScores.'
+    'Writes the scores of every validation frame: epoch, Sequence, Sequence_Index, SampleScores.'
     def __init__(self, path): self.path, self.batches = Path(path), []
 
     def on_train_start(self, trainer, module): # of a run that goes on: what is to come is not there

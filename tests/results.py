@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from ltseg.link import label_of
-from ltseg.plots import write_palette_png
+from ltseg.labels import write_palette_png
 from ltseg.result import summarise
 
 WINDOW, FPS = 20, 12. # frames, frames per second

@@ -18,10 +18,10 @@ from PIL import Image
 
 from ltseg.files import InputError, look_into
 from ltseg.flow import read_flow, read_volume, resize_flow, write_flow, write_volume
-from ltseg.link import Linker, label_of, likeness, match, read_memory, soft_iou, write_memory
+from ltseg.link import Linker, label_of, similarity, match, read_memory, soft_iou, write_memory
 from ltseg.motion import MotionModel
 from ltseg.network import NetworkConfig
-from ltseg.plots import read_labels, write_palette_png
+from ltseg.labels import read_labels, write_palette_png
 from ltseg.segmenter import Recipe, Segmenter, save_weights
 from ltseg.splits import COLUMNS, read_split, write_split
 from ltseg.video import FrameTimes, open_frames, read_image, reduced_size, write_video
@@ -276,9 +276,9 @@ def test_permuting_slots_permutes_the_assignment(alike, data):
 def test_identical_masks_are_themselves(seed, order):
     masks, flow = segments(seed)
     model = MotionModel('Affine')
-    assert match(likeness(masks, masks, flow, model)) == {k: k for k in range(4)}
+    assert match(similarity(masks, masks, flow, model)) == {k: k for k in range(4)}
     order = list(order)
-    assert match(likeness(masks, masks[order], flow, model)) == dict(enumerate(order))
+    assert match(similarity(masks, masks[order], flow, model)) == dict(enumerate(order))
     torch.testing.assert_close(soft_iou(masks, masks[order]), soft_iou(masks, masks)[:, order])
 
 

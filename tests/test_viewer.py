@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from browser import ARTIFACTS, NARROW, WIDE, chromium, console, emulate, needs_axe, requests, violations  # noqa: F401: a fixture
-from ltseg.plots import write_palette_png
+from ltseg.labels import write_palette_png
 from ltseg.report import write_report
 from ltseg.video import write_video
 from selenium.webdriver import ActionChains, Keys
