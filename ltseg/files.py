@@ -5,15 +5,16 @@
 # %% auto #0
 __all__ = ['LITTER', 'KINDS', 'InputError', 'brief', 'InputWarning', 'Notes', 'choose', 'is_pattern', 'is_folder', 'visible',
            'list_files', 'parent_folder', 'kind_of', 'Holding', 'look_into', 'check_there', 'atomic_path',
-           'check_folder', 'atomic_folder', 'versions']
+           'check_folder', 'held', 'atomic_folder', 'versions']
 
 # %% ../nbs/00_files.ipynb #1fadc8b8
-import difflib, fcntl, fnmatch, glob, os, platform, re, shutil, tempfile, warnings
+import difflib, fnmatch, glob, os, platform, re, shutil, tempfile, warnings
 from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from filelock import FileLock, Timeout
 from natsort import os_sorted
 
 from . import __version__
@@ -32,14 +33,14 @@ class InputError(ValueError):
 def brief(error, # an exception, or any text
           most:int=150 # characters, at most
          )->str: # one line
-    'The first sentence of what an error of another library says; of an error without words, its kind.'
+    'The first sentence of the error message of another library; the kind of the error if it has no message.'
     first, stop, _ = (' '.join(str(error).split()) or type(error).__name__).partition('. ')
     text = first + stop.strip()
     return text if len(text) <= most else text[:most].rsplit(' ', 1)[0] + ' …'
 
 # %% ../nbs/00_files.ipynb #4289c264
 class InputWarning(UserWarning):
-    'Input is used, but something about it is not as it should be; the message names the file or option.'
+    'The input is used although something is wrong with it; the message names the file or option.'
 
 class Notes(list):
     'Remarks on an input, texts: each is an `InputWarning` when it is made, and is kept here for the record.'
@@ -261,6 +262,27 @@ def check_folder(path, # folder that a result is to be written to
 def _unfinished(path): # the temporary folder of a run, or what was left of one that was killed
     return path.name.startswith('.new-')
 
+# %% ../nbs/00_files.ipynb #f11e10c1
+@contextmanager
+def held(path # of a lock file, made if need be
+        ): # gives True; or False if another run holds it
+    'A context in which nobody else holds a lock file. It is gone afterwards; only after an error, one that was there before stays.'
+    path, lock = Path(path), FileLock(path, timeout=0)
+    left = path.exists() # by a run that was killed
+    try:
+        open(path, 'a').close() # an existing file stays as it is
+        before = path.stat()
+        lock.acquire()
+        ours = os.path.samestat(before, path.stat()) # else another run removed it as it ended, and this lock holds nobody off
+    except (Timeout, FileNotFoundError): ours = False
+    try:
+        yield ours
+        left = False
+    finally:
+        if ours and not left:
+            with suppress(PermissionError): path.unlink(missing_ok=True) # Windows removes it as it is released
+        lock.release()
+
 # %% ../nbs/00_files.ipynb #c09e5c8f
 @contextmanager
 def atomic_folder(path, # folder of the finished result
@@ -276,7 +298,7 @@ def atomic_folder(path, # folder of the finished result
     with parent_folder(path):
         tmp = Path(tempfile.mkdtemp(dir=home, prefix='.new-'))
         tmp.chmod(0o777 & ~_umask())
-        with _held(tmp):
+        with held(_lock(tmp)):
             try:
                 yield tmp
                 check_folder(path, marker, overwrite) # another run may have been faster
@@ -284,14 +306,7 @@ def atomic_folder(path, # folder of the finished result
                 else: os.replace(tmp, path)
             finally: shutil.rmtree(tmp, ignore_errors=True)
 
-@contextmanager
-def _held(folder): # as long as this process lives, at most; gives False if another one holds it
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try: fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError: yield False
-        else: yield True
-    finally: os.close(handle)
+def _lock(folder): return folder.with_name(f'{folder.name}.lock') # beside it, since the folder may be renamed
 
 def _swap(new, path, marker): # the content of path/new for that of path; the marker leaves first and comes last
     entries = [p for p in path.iterdir() if not _unfinished(p)] # nor what another run is writing
@@ -299,9 +314,9 @@ def _swap(new, path, marker): # the content of path/new for that of path; the ma
     for p in sorted(entries, key=lambda p: p.name != marker): os.replace(p, old/p.name)
     for p in sorted(new.iterdir(), key=lambda p: p.name == marker): os.replace(p, path/p.name)
     shutil.rmtree(old)
-    for p in filter(_unfinished, path.iterdir()): # of runs that were killed
-        with _held(p) as free:
-            if free: shutil.rmtree(p)
+    for p in {p.with_suffix('') for p in filter(_unfinished, path.iterdir())}: # of runs that were killed, and their locks
+        with held(_lock(p)) as free:
+            if free: shutil.rmtree(p, ignore_errors=True)
 
 # %% ../nbs/00_files.ipynb #c0f1ee02
 def versions() -> dict: # name -> version

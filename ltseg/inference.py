@@ -535,8 +535,8 @@ def save(self:Stream,
     'Segments into a folder, which at any time holds all that is done; `InputError` if it is taken.'
     output = Output(out, self.settings)
     with output.open(overwrite, resume):
-        story = output.story() if output.finished and resume else self._fill(output, progress)
-    return Saved(Path(out), len(story['frames']), len(story['segments']), self.clock.seconds)
+        summary = output.summary() if output.finished and resume else self._fill(output, progress)
+    return Saved(Path(out), len(summary['frames']), len(summary['segments']), self.clock.seconds)
 
 @patch
 def _fill(self:Stream, output, progress):

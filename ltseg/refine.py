@@ -47,28 +47,26 @@ def _linear_maps(masks, # (K,h,w) float32
     return _mean(factors, radius), _mean(offsets, radius)
 
 # %% ../nbs/74_refine.ipynb #01400a10
-def _shrink(guide, size): # (H,W,c) -> (h,w,c); OpenCV averages at most four channels at once
-    planes = np.moveaxis(guide.reshape(*guide.shape[:2], -1), 2, 0)
-    return np.stack([cv2.resize(p, size[::-1], interpolation=cv2.INTER_AREA) for p in planes], 2)
-
-def _enlarge(x, size): # (h,w,…) -> (H,W,…)
-    flat = np.ascontiguousarray(x.reshape(*x.shape[:2], -1))
-    return cv2.resize(flat, size[::-1], interpolation=cv2.INTER_LINEAR).reshape(*size, *x.shape[2:])
-
-def guided(masks, # (h,w,K) float32
+def guided(masks, # (K,h,w) float32
            guide, # (H,W,c) float32, of the masks' size or larger
            radius:int, # of the windows, pixels of the masks' size; a window has 2·radius + 1 of them a side
            eps:float # variance of the guide below which a window counts as flat
-          ) -> np.ndarray: # (H,W,K) float32; the sum over K is that of the masks
+          ) -> np.ndarray: # (K,H,W) float32; the sum over K is that of the masks
     'The masks at the size of the guide, with its edges (guided filter; fast if the guide is larger).'
-    (h, w), size = masks.shape[:2], guide.shape[:2]
-    small = guide if size == (h, w) else _shrink(guide, (h, w))
-    factors, offsets = _linear_maps(*(np.ascontiguousarray(np.moveaxis(x, 2, 0)) for x in (masks, small)), radius, eps)
-    fit = lambda plane: cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) # a copy, if that is its size
-    planes, out = np.ascontiguousarray(np.moveaxis(guide, 2, 0)), [fit(b) for b in offsets] # K of (H,W)
-    for c, plane in enumerate(planes):
-        for k, total in enumerate(out): cv2.accumulateProduct(fit(factors[c, k]), plane, total)
-    return np.stack(out, 2)
+    coarse, fine = masks.shape[1:], guide.shape[:2]
+    if coarse == fine and guide.shape[2] <= 3: # what OpenCV can do
+        fit = cv2.ximgproc.createGuidedFilter(guide, radius, eps)
+        return np.stack([fit.filter(mask) for mask in masks])
+    planes = cv2.split(guide)
+    small = np.stack([cv2.resize(p, coarse[::-1], interpolation=cv2.INTER_AREA) for p in planes])
+    factors, offsets = _linear_maps(masks, small, radius, eps)
+    out, factor = np.empty((len(masks), *fine), np.float32), np.empty(fine, np.float32)
+    for k, total in enumerate(out):
+        cv2.resize(offsets[k], fine[::-1], dst=total)
+        for c, plane in enumerate(planes):
+            cv2.resize(factors[c, k], fine[::-1], dst=factor)
+            cv2.accumulateProduct(factor, plane, total)
+    return out
 
 # %% ../nbs/74_refine.ipynb #643be41a
 BESIDE = .03 # grey values, from 0 to 1, that a flow component of mean magnitude is worth beside an image
@@ -90,8 +88,8 @@ def both_guide(flow, # (2,h,w) tensor, pixels
                frame # (H,W,3) uint8
               ) -> np.ndarray: # (H,W,5) float32: the frame's channels, then u and v times `BESIDE`
     'A frame and its flow, enlarged to the size of the frame, as one guide.'
-    image = image_guide(frame)
-    return np.dstack([image, BESIDE*_enlarge(flow_guide(flow), image.shape[:2])])
+    size = frame.shape[1], frame.shape[0]
+    return cv2.merge([*cv2.split(image_guide(frame)), *(BESIDE*cv2.resize(f, size) for f in cv2.split(flow_guide(flow)))])
 
 # %% ../nbs/74_refine.ipynb #1c52d505
 @dataclass(frozen=True)
@@ -107,9 +105,8 @@ class Refinement:
                  frame=None # (H,W,3) uint8; None for a guide that does without
                 ) -> Tensor: # (K,h,w), or (K,H,W) with frames; sum to 1 over K
         'The masks at the size of the guide; at edges they may exceed [0,1] slightly.'
-        planes = masks.detach().float().cpu().permute(1, 2, 0).numpy()
-        fine = guided(planes, self.guide(flow, frame), self.radius, self.eps)
-        return torch.from_numpy(fine).permute(2, 0, 1)
+        masks = masks.detach().float().cpu().contiguous().numpy()
+        return torch.from_numpy(guided(masks, self.guide(flow, frame), self.radius, self.eps))
 
 REFINEMENTS = { # name -> Refinement
     'flow': Refinement(lambda flow, frame: flow_guide(flow), .1, needs_frames=False),

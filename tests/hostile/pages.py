@@ -58,7 +58,7 @@ for what, story in {'frames that lead out of the folder': dict(frames=['../../x'
                     'segments that are text': dict(segments='two'), 'fps NaN': dict(fps=math.nan), 'fps in words': dict(fps='fast'),
                     'an unknown motion model': dict(motion_model='Rigid'), 'motion of the wrong length': dict(segments=[dict(label=0, motion=dict(parameters=[[1, 2]]))]),
                     'motion that is None': dict(segments=[dict(label=0, motion=dict(parameters=[None]))]),
-                    'windows without control points': dict(windows=[0, 2], segments=[dict(label=0, motion=dict(control_points=[], parameters=[[0]*6]))])}.items():
+                    'motion whose pieces have no control points': dict(windows=[0, 2], segments=[dict(label=0, motion=dict(control_points=[], pieces=[], parameters=[[0]*6]))])}.items():
     @row('Pages', f'segments.json with {what}', 'segments.json')
     def _(d, story=story): ltseg('report', result(d, **story))
 
