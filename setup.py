@@ -28,7 +28,7 @@ setup(
         'Programming Language :: Python :: 3.12',
     ],
     packages=find_packages(include=['ltseg', 'ltseg.*']),
-    package_data={'ltseg': ['weights/*.safetensors', 'weights/*.json', 'report_template.html']},
+    package_data={'ltseg': ['weights/*.safetensors', 'weights/*.json', 'report_template.html', 'index_template.html']},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg['requirements'].split(),
     extras_require={'dev': cfg['dev_requirements'].split(), 'raft': ['torchvision']},

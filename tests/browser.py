@@ -148,7 +148,7 @@ def faint(browser) -> list:
         const faults = new Map(), walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
         while (walker.nextNode()) {
           const text = walker.currentNode.textContent.trim(), element = walker.currentNode.parentElement
-          if (!text || element.closest('script, style, noscript, option, template, [aria-hidden=true], :disabled, .visually-hidden')) continue
+          if (!text || element.closest('script, style, noscript, canvas, option, template, [aria-hidden=true], :disabled, .visually-hidden')) continue
           if (!element.checkVisibility({visibilityProperty: true, opacityProperty: true})) continue
           const under = ground(element)
           if (!under) continue

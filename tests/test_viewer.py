@@ -1,4 +1,4 @@
-"""The page of `ltseg report` in a real browser: it opens from disk, scrubs, toggles, tells the truth under the pointer,
+"""The page of `ltseg report` in a real browser: it opens from disk and from a host, scrubs, toggles, tells the truth under the pointer,
 works by keyboard and by touch, at 390 and at 1440 pixels, and asks nobody for anything.
 
 Needs Chromium (or Chrome) with its driver, and Selenium; skipped where they are absent. Screenshots go to `artifacts/`.
@@ -13,9 +13,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from browser import ARTIFACTS, NARROW, WIDE, chromium, console, emulate, needs_axe, requests, violations  # noqa: F401: a fixture
+from browser import (ARTIFACTS, NARROW, WIDE, chromium, console, emulate, faint, host, needs_axe, requests, stuck, too_wide,  # noqa: F401: fixtures
+                     violations)
+from ltseg.flow import flow_to_rgb, write_volume
 from ltseg.labels import write_palette_png
 from ltseg.report import write_report
 from ltseg.video import write_video
@@ -70,9 +73,32 @@ def result(tmp_path_factory):
     out, (frames, labels) = tmp_path_factory.mktemp('viewer')/'OUT', clip()
     save_result(out, labels)
     write_video(out.parent/'clip.mp4', [*frames, frames[-1]], 12)
-    (out/'settings.json').write_text(json.dumps(dict(source=str(out.parent/'clip.mp4'), method='network')))
-    write_report(out)
+    write_volume(out.parent/'clip.npz', torch.from_numpy(flow(labels)))
+    (out/'settings.json').write_text(json.dumps(dict(source=str(out.parent/'clip.npz'), method='network')))
+    write_report(out, source=out.parent/'clip.mp4')
+    write_report(out, out/'truth.html', out.parent/'clip.mp4', masks=masks(out.parent/'masks', labels))
     return out
+
+
+def flow(labels):
+    "The flow that the models below describe, but for the ring, which goes the other way: its model explains nothing."
+    (h, w), volume = SIZE, np.zeros((2, T, *SIZE), np.float32)
+    i, j = np.meshgrid(np.linspace(-1, 1, h), np.linspace(-1, 1, w), indexing='ij')
+    for k, ((ui, uj, u, vi, vj, v),) in MOTION.items():
+        for t in range(T):
+            there, way = labels[t] == k, -1 if k == 3 else 1
+            volume[0, t][there], volume[1, t][there] = (way*(a*i + b*j + c)[there] for a, b, c in [(ui, uj, u), (vi, vj, v)])
+    return volume
+
+
+def masks(folder, labels):
+    "A truth that knows the disc and the square by other numbers; from frame 6 on it has lost the left half of the disc."
+    folder.mkdir()
+    for t, frame in enumerate(labels):
+        true = np.array([0, 5, 9, 0], np.uint8)[frame]
+        if t >= 6: true[:, :30 + 6*t][true[:, :30 + 6*t] == 5] = 0
+        write_palette_png(folder/f'{t:05d}.png', true)
+    return folder
 
 
 # ---- the browser
@@ -82,9 +108,16 @@ class Viewer:
     "A page that is open."
     browser: object
     size: tuple
+    host: object
 
-    def open(self, page):
-        self.browser.get(Path(page).resolve().as_uri())
+    def open(self, page, at=''):
+        "From the host; `at` stands behind the # of the address."
+        return self.visit(self.host.url(Path(page)) + at)
+
+    def visit(self, url):
+        self.browser.get('about:blank')  # another # alone would load nothing
+        self.browser.get(url)
+        self.until(lambda: self.js('ready'))
         self.settled()
         return self
 
@@ -126,23 +159,23 @@ class Viewer:
 
     def complaints(self):
         "What the console says, and what was asked of any network."
-        asked = [url for url in requests(self.browser) if not (url.startswith('file://') and url.endswith('.html'))] # itself
+        asked = [url for url in requests(self.browser) if not (url.startswith((self.host.root, 'file://')) and '.html' in url)]  # itself
         return [f'console: {said}' for said in console(self.browser)] + [f'request: {url}' for url in asked]
 
 
 @pytest.fixture(params=[WIDE, NARROW], ids=['1440', '390'])
-def viewer(chromium, request):
+def viewer(chromium, host, request):
     "The browser at a size; at the end nobody complained."
-    yield from prepared(chromium, request.param)
+    yield from prepared(chromium, host, request.param)
 
 
 @pytest.fixture
-def wide(chromium): yield from prepared(chromium, WIDE)
+def wide(chromium, host): yield from prepared(chromium, host, WIDE)
 
 
-def prepared(chromium, size, dark=False):
+def prepared(chromium, host, size, dark=False):
     emulate(chromium, size, dark)
-    viewer = Viewer(chromium, size)
+    viewer = Viewer(chromium, size, host)
     yield viewer
     assert viewer.complaints() == []
 
@@ -150,11 +183,11 @@ def prepared(chromium, size, dark=False):
 # ---- the tests
 
 def test_opens_from_disk(viewer, result):
-    viewer.open(result/'report.html')
-    assert viewer['title'].text == 'clip.mp4'
+    viewer.visit((result/'report.html').as_uri())
+    assert viewer['title'].text == 'clip.npz'
     assert '4 segments' in viewer['meta'].text and '161 × 91' in viewer['meta'].text
     assert viewer['trouble'].is_displayed() is False
-    assert viewer.js('document.documentElement.scrollWidth <= innerWidth'), 'wider than the window'
+    assert too_wide(viewer.browser) <= 0
     assert len(viewer.browser.find_elements('css selector', '#segments li')) == 4
 
 
@@ -245,7 +278,8 @@ def test_toggling_hides(viewer, result):
     viewer.js('($("opacity").value = 0, $("opacity").dispatchEvent(new Event("input")))')
     assert viewer.pixel(*at[2]) == bare
     look = viewer.js('canvas.toDataURL()')
-    for option in ('outlines', 'numbers', 'arrows'):
+    for option in ('outlines', 'numbers', 'arrows', 'trails'):
+        viewer.js('show(2)'); viewer.settled(); look = viewer.js('canvas.toDataURL()')
         viewer[option].click()
         assert viewer.js('canvas.toDataURL()') != look, option
         viewer[option].click()
@@ -278,20 +312,25 @@ def test_keyboard(wide, result):
 
 def test_focus_goes_everywhere(wide, result):
     viewer, seen = wide.open(result/'report.html'), []
-    for _ in range(24):
+    for _ in range(50):
         viewer.key(Keys.TAB)
         seen.append(viewer.js('document.activeElement.id || document.activeElement.tagName'))
         if seen[-1] == 'BODY': break
-    for name in ('theme', 'canvas', 'previous', 'play', 'next', 'speed', 'strip', 'all', 'none', 'opacity', 'outlines', 'numbers', 'arrows'):
+    for name in ('theme', 'canvas', 'in', 'full', 'previous', 'play', 'next', 'speed', 'from', 'to', 'strip', 'curve', 'all', 'none', 'opacity',
+                 'outlines', 'numbers', 'arrows', 'trails', 'png', 'csv', 'link'):
         assert name in seen
     assert seen.count('INPUT') >= 4 and seen.count('SUMMARY') == 3
     viewer.js('$("canvas").focus()')
-    viewer.key(Keys.ARROW_DOWN)  # the cross appears in the middle, and is read out
+    viewer.key('s')  # the cross appears in the middle, and is read out
     assert viewer.under() == 0 and viewer['said'].get_attribute('textContent').startswith('Segment 0 (background)')
-    viewer.key(*[Keys.ARROW_RIGHT]*12, *[Keys.ARROW_DOWN]*10)
+    viewer.key(*['d']*12, *['s']*10)
     x, y = viewer.js('[Math.floor(state.at.x*w), Math.floor(state.at.y*h)]')
     assert viewer.under() == 2 == np.array(Image.open(result/'labels/00000.png'))[y, x]
     assert viewer.frame == 0
+    viewer.key(Keys.ARROW_RIGHT)  # the film, here as everywhere
+    assert viewer.settled() == 1
+    viewer.key(Keys.ARROW_LEFT)
+    assert viewer.settled() == 0
     viewer.js('$("strip").focus()')
     viewer.key(Keys.PAGE_UP)
     assert viewer.settled() == 10 and viewer['strip'].get_attribute('aria-valuetext') == '11 of 12, frame 00010'
@@ -300,8 +339,8 @@ def test_focus_goes_everywhere(wide, result):
     assert viewer.frame == 10 and viewer['opacity'].get_property('value') == '46'
 
 
-def test_touch(chromium, result):
-    for viewer in prepared(chromium, NARROW):
+def test_touch(chromium, host, result):
+    for viewer in prepared(chromium, host, NARROW):
         viewer.open(result/'report.html')
         left, top, width, height = viewer.box('canvas')
         at = dict(x=left + 30.5*width/SIZE[1], y=top + 28.5*height/SIZE[0])
@@ -335,7 +374,7 @@ def test_odd_results(wide, tmp_path, shape):
     viewer.key(Keys.END)
     assert viewer.settled() == shape[0] - 1
     assert viewer['trouble'].is_displayed() is False
-    assert viewer.js('document.documentElement.scrollWidth <= innerWidth')
+    assert too_wide(viewer.browser) <= 0
     top = viewer.js('[...$("strip").querySelectorAll("text")].map(t => t.textContent)')
     assert '100 %' in top
 
@@ -353,18 +392,18 @@ def test_window_by_window(wide, tmp_path):
     assert viewer['card-move'].text.startswith('↖ 4.2')
 
 
-def test_damaged_page_says_so(chromium, result, tmp_path):
+def test_damaged_page_says_so(chromium, host, result, tmp_path):
     page = tmp_path/'report.html'
     page.write_text(re.sub(r'"labels":\["[^"]{20}', '"labels":["AAAAAAAAAAAAAAAAAAAA', (result/'report.html').read_text(encoding='utf8')), encoding='utf8')
-    for viewer in prepared(chromium, WIDE):
+    for viewer in prepared(chromium, host, WIDE):
         viewer.browser.get(page.as_uri())
         viewer.until(lambda: viewer['trouble'].is_displayed())
         assert 'damaged' in viewer['trouble'].text
 
 
 @pytest.mark.parametrize(('size', 'dark'), list(product([WIDE, NARROW], [False, True])), ids=['1440-light', '1440-dark', '390-light', '390-dark'])
-def test_screenshots(chromium, result, size, dark):
-    for viewer in prepared(chromium, size, dark):
+def test_screenshots(chromium, host, result, size, dark):
+    for viewer in prepared(chromium, host, size, dark):
         viewer.open(result/'report.html')
         viewer.js('show(7)')
         viewer.settled()
@@ -382,8 +421,8 @@ def test_screenshots(chromium, result, size, dark):
 
 @needs_axe
 @pytest.mark.parametrize(('size', 'dark'), list(product([WIDE, NARROW], [False, True])), ids=['1440-light', '1440-dark', '390-light', '390-dark'])
-def test_accessible(chromium, result, size, dark):
-    for viewer in prepared(chromium, size, dark):
+def test_accessible(chromium, host, result, size, dark):
+    for viewer in prepared(chromium, host, size, dark):
         viewer.open(result/'report.html')
         viewer.point(30, 28)
         viewer.js('document.querySelectorAll("details").forEach(d => d.open = true)')
