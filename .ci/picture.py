@@ -57,7 +57,7 @@ def main():
     print('IoU of background and objects:', [round(iou, 2) for _, iou in match_segments(labels, clip.labels[:-1]).values()])
     pictures = [Image.fromarray(p) for p in panels(clip.frames, result.source.flow, labels)]
     first, *others = pictures[FIRST:] + pictures[:FIRST]
-    first.save(OUT, save_all=True, append_images=others, duration=round(1000/FPS), loop=0, quality=60, method=6)
+    first.save(OUT, save_all=True, append_images=others, duration=round(1000/FPS), loop=0, quality=35, method=6)
     print(f'{OUT}: {OUT.stat().st_size/1000:.0f} kB')
 
 

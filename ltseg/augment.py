@@ -201,9 +201,9 @@ def augmentation(name:str, # as in `AUGMENTATIONS`; MODEL: name of a `MotionMode
 
 # %% ../nbs/52_augment.ipynb #9447a9a3
 def _noise(part, rng): # (2,n,H,W) -> (2,n,H,W)
-    dirt = torch.from_numpy(rng.standard_normal(part.shape, dtype=np.float32))
+    noise = torch.from_numpy(rng.standard_normal(part.shape, dtype=np.float32))
     std, mean = torch.std_mean(part, (2, 3), keepdim=True)
-    return mean + std*dirt
+    return mean + std*noise
 
 def _null(part, rng): return torch.zeros_like(part)
 
@@ -219,7 +219,7 @@ def _erase(part, rng):
 @dataclass(frozen=True)
 class Perturbation:
     'Spoils the input of one or two consecutive frames (section 4); volumes below 4 frames stay as they are.'
-    dirt: Callable   # (part (2,n,H,W), rng) -> what is seen instead, (2,n,H,W)
+    spoil: Callable  # (part (2,n,H,W), rng) -> what is seen instead, (2,n,H,W)
     odds: float = .2 # that a sample is spoilt at all; default as published
 
     def __call__(self, s:Sample, rng:Generator) -> Sample:
@@ -229,7 +229,7 @@ class Perturbation:
         n = rng.integers(1, 3)
         t = rng.integers(0, T - n + 1)
         spoilt = s.input.clone()
-        spoilt[:, t:t+n] = self.dirt(spoilt[:, t:t+n], rng)
+        spoilt[:, t:t+n] = self.spoil(spoilt[:, t:t+n], rng)
         return s._replace(input=spoilt)
 
 PERTURBATIONS = { # published name -> perturbation

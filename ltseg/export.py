@@ -27,9 +27,9 @@ from scipy.spatial import cKDTree
 from .files import InputError, Notes, atomic_folder, choose, versions
 from .flow import flow_files, is_flow, read_flow, read_volume, write_flow
 from .plots import write_palette_png
-from .report import Result, motion_table, open_pictures, read_result
-from .result import write_json
-from .video import _TICK, FLOW_ESTIMATORS, _encode_at, _ticks, flow_pairs, reduce_frame
+from .report import motion_table, open_pictures
+from .result import Result, read_result, write_json
+from .video import _BT709, _LIMITED, _TICK, FLOW_ESTIMATORS, _ticks, flow_pairs, reduce_frame
 
 # %% ../nbs/88_export.ipynb #d3291313
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def tracks(result:Result # to read
           ) -> list[Track]: # by their numbers
     'The segments of a result; an `InputError` if segments.json does not tell where they are.'
     try:
-        found = [Track(int(s['id']), s['label'], int(s['first']), [float(a) for a in s['area']]) for s in result.story['segments']]
+        found = [Track(int(s['id']), s['label'], int(s['first']), [float(a) for a in s['area']]) for s in result.summary['segments']]
     except (LookupError, TypeError, ValueError) as e:
         raise InputError(result.folder/'segments.json', f'damaged, or not what ltseg segment writes ({type(e).__name__}: {e})') from e
     return sorted(found, key=lambda t: t.id)
@@ -250,7 +250,7 @@ def _annotations(result, wanted, size):
                        bbox=_box(mask), area=int(mask.sum()), segmentation=encode_rle(mask))
 
 def _times(result): # T seconds
-    times, T = result.story.get('times'), len(result.names)
+    times, T = result.summary.get('times'), len(result.names)
     if times is None: return [t/result.fps for t in range(T)]
     if isinstance(times, list) and len(times) == T and all(type(t) in (int, float) and math.isfinite(t) for t in times): return times
     raise InputError(result.folder/'segments.json', f'damaged, or not what ltseg segment writes ({T} times are expected)')
@@ -426,21 +426,30 @@ CODECS = {'png': None, # files for the frames in which a segment is in sight
           'prores': _Codec('.mov', 'prores_ks', 'yuva444p10le', {'profile': '4444', 'alpha_bits': '16', 'vendor': 'apl0'}),
           'vp9': _Codec('.webm', 'libvpx-vp9', 'yuva420p', {'crf': '12', 'b': '0', 'auto-alt-ref': '0', 'cpu-used': '4', 'row-mt': '0'})}
 
-def _write_alpha(path, pictures, codec, times, fps): # pictures: (H,W,4) uint8
-    with av.open(str(path), 'w') as container:
-        first = next(pictures)
-        stream = container.add_stream(codec.name, rate=max(1, round(fps)), options=codec.options)
-        stream.height, stream.width, stream.pix_fmt = *first.shape[:2], codec.pixels
-        stream.codec_context.thread_count = 1
-        frames = (av.VideoFrame.from_ndarray(p, format='rgba').reformat(format=codec.pixels, dst_colorspace=1, dst_color_range=1)
-                  for p in _after(first, pictures))
-        context = stream.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = 1 # BT.709
-        for packet in _encode_at(_ticks(times, fps), stream, frames): container.mux(packet)
+def _alpha_stream(container, size, codec, fps):
+    stream = container.add_stream(codec.name, rate=max(1, round(fps)), options=codec.options)
+    stream.height, stream.width, stream.pix_fmt = *size, codec.pixels
+    context = stream.codec_context
+    context.thread_count, context.time_base = 1, _TICK
+    context.colorspace = context.color_primaries = context.color_trc = _BT709
+    context.color_range = _LIMITED
+    return stream
 
-def _after(first, rest):
-    yield first
-    yield from rest
+def _write_alpha(path, pictures, codec, times, fps): # pictures: (H,W,4) uint8
+    ticks = _ticks(times, fps)
+    lengths = (b - a for a, b in pairwise(ticks))
+    with av.open(str(path), 'w') as container:
+        def mux(packets):
+            for packet in packets:
+                packet.duration = next(lengths)
+                container.mux(packet)
+        for n, picture in enumerate(pictures):
+            if not n: stream = _alpha_stream(container, picture.shape[:2], codec, fps)
+            frame = av.VideoFrame.from_ndarray(picture, format='rgba')
+            frame = frame.reformat(format=codec.pixels, dst_colorspace=_BT709, dst_color_range=_LIMITED)
+            frame.pts, frame.time_base = ticks[n], _TICK
+            mux(stream.encode(frame))
+        mux(stream.encode(None))
 
 def _cut_outs(result, pictures, n, feather): # of segment n, (H,W,4), one a label image
     for frame, picture in zip(walk(result, pictures.size), pictures):
@@ -580,7 +589,7 @@ def _place(pixel, n, grid): # of a pixel among n: its position where the centres
     return ((pixel + .5)*grid/n - .5)*2/(grid - 1) - 1 if grid > 1 else 0.*pixel
 
 def _grid(result): # (h,w) whose pixels have their centres at -1 to 1
-    size = result.story.get('motion_size') or result.story.get('working_size')
+    size = result.summary.get('motion_size') or result.summary.get('working_size')
     if isinstance(size, list) and len(size) == 2 and all(type(n) is int and n > 0 for n in size): return size
     raise InputError(result.folder/'segments.json', f'damaged, or not what ltseg segment writes (motion_size {size!r:.80})')
 
@@ -600,7 +609,7 @@ _BLOCK = 64 # frames whose motion is computed at once
 def motions(result:Result # whose motion is wanted
            ) -> Iterator: # of dicts: label -> (2,6) float32, see `motion_table`; NaN: not known
     'The motion of all segments, frame by frame.'
-    labels = sorted({s['label'] for s in result.story['segments']})
+    labels = sorted({s['label'] for s in result.summary['segments']})
     T = len(result.names)
     for start in range(0, T, _BLOCK):
         shown = list(range(start, min(start + _BLOCK, T)))

@@ -415,8 +415,8 @@ def photograph(rng, frames, # (N,H,W,3) uint8
     out = []
     for frame, gain in zip(frames, light[:, 0]):
         image = cv2.GaussianBlur(frame, (0, 0), soft) if soft else frame
-        dirt = rng.standard_normal(frame.shape[:2], dtype=np.float32)[..., None]*np.float32(grain)
-        out.append(np.clip(image*np.float32(gain) + dirt, 0, 255).astype(np.uint8))
+        speckle = rng.standard_normal(frame.shape[:2], dtype=np.float32)[..., None]*np.float32(grain)
+        out.append(np.clip(image*np.float32(gain) + speckle, 0, 255).astype(np.uint8))
     return out
 
 def estimated_flow(frames, # N pictures (H,W,3) uint8

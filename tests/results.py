@@ -8,7 +8,7 @@ from PIL import Image
 
 from ltseg.link import label_of
 from ltseg.plots import write_palette_png
-from ltseg.result import tell
+from ltseg.result import summarise
 
 WINDOW, FPS = 20, 12. # frames, frames per second
 NOISE = np.random.default_rng(0).integers(60, 200, (9, 14, 3)).astype(np.uint8)
@@ -44,9 +44,9 @@ def again(t, shape=(16, 24)):
     return story(t % WINDOW, shape)
 
 
-def account(numbers, first): # of one window
+def piece(numbers, first): # of one window
     areas = {n: [float((f == n).mean()) for f in numbers] for n in np.unique(numbers).tolist()}
-    motion = lambda n: dict(control_points=[float(first)], parameters=[[0., .1*n, 1. + n, .1*n, 0., -2.]]) # u = 1 + n + .1 n j, v = -2 + .1 n i
+    motion = lambda n: dict(control_points=[float(first)], pieces=[dict(first=first, frames=len(numbers), control_points=1)], parameters=[[0., .1*n, 1. + n, .1*n, 0., -2.]]) # u = 1 + n + .1 n j, v = -2 + .1 n i
     return dict(first=first, frames=[f'{first + t:05d}' for t in range(len(numbers))], times=[(first + t)/FPS for t in range(len(numbers))], speed=1.,
                 segments=[dict(id=n, area=a, loss=0., size=1., motion=motion(n)) for n, a in areas.items()])
 
@@ -56,10 +56,10 @@ def made(folder, T, numbers=story, pictures=True, cache=None):
     folder, shape = Path(folder), numbers(0).shape
     (folder/'labels').mkdir(parents=True)
     table = np.array([label_of(n) for n in range(1000)], np.uint8)
-    accounts = []
+    pieces = []
     for first in range(0, T, WINDOW):
         frames = np.stack([numbers(t) for t in range(first, min(T, first + WINDOW))])
-        accounts.append(account(frames, first))
+        pieces.append(piece(frames, first))
         for t, frame in enumerate(frames):
             file = folder/'labels'/f'{first + t:05d}.png'
             kept = cache and cache/f'{t}.png'
@@ -72,7 +72,7 @@ def made(folder, T, numbers=story, pictures=True, cache=None):
         source.mkdir()
         for t in range(T + 1): Image.fromarray(picture(numbers(t))).save(source/f'{t:05d}.png')
         settings['source'] = str(source)
-    (folder/'segments.json').write_text(json.dumps(tell(header, accounts)))
+    (folder/'segments.json').write_text(json.dumps(summarise(header, pieces)))
     (folder/'settings.json').write_text(json.dumps(settings))
     return folder
 

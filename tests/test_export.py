@@ -19,7 +19,7 @@ import ltseg.export
 from ltseg.export import FORMATS, detections, polygon
 from ltseg.files import InputError, InputWarning
 from ltseg.flow import read_flow
-from ltseg.report import read_result
+from ltseg.result import read_result
 
 T = 45
 
@@ -325,7 +325,7 @@ def test_detections(result):
 
 # Motion
 
-def expected_flow(n, shape=(61, 95)): # that of `results.account`
+def expected_flow(n, shape=(61, 95)): # that of `results.piece`
     i, j = np.meshgrid(*(np.linspace(-1, 1, s) for s in shape), indexing='ij')
     return np.stack([1 + n + .1*n*j, -2 + .1*n*i])
 
