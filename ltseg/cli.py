@@ -69,6 +69,7 @@ class _Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, 'an empty word (of a variable that is not set?)')
         return super()._get_value(action, word)
 
+# %% ../nbs/90_cli.ipynb #90opt01b
 def _before_paths(words): # those before `--`: what is behind it is taken as it is
     return words[:words.index('--')] if '--' in words else words
 
@@ -114,6 +115,7 @@ def _asked(cls, o): # -> keywords of `segment` or `stream`
     if idle: raise InputError(idle[0], 'has no effect with --method em, which is no network')
     return keywords(cls, o) | dict(flow=_estimator(o))
 
+# %% ../nbs/90_cli.ipynb #90seg01b
 def _summary(segments, flows, seconds, out):
     times = ', '.join(f'{stage} {s:.1f} s' for stage, s in seconds.items())
     return f'{segments} segments in {flows} flows ({times}) → {out}'
@@ -220,8 +222,6 @@ def _flow(o):
             + ', '.join(map(str, done.files)))
 
 # %% ../nbs/90_cli.ipynb #6047ac50
-_MOVING = '--method em, -K auto or --adapt' # where a motion model acts on labels
-
 def _base_dir(o, recorded): # recorded: settings that may tell
     return o.base_dir or recorded.get('base_dir') or '.'
 
@@ -231,6 +231,18 @@ def _read_table(o, recorded, columns=('Flow', 'Image', 'GtMask')): # columns: of
     if o.part not in (None, split.part):
         raise InputError('--part', f'{split.file} is the part {split.part}, not {o.part}')
     return split
+
+def _run_settings(o): # of the training, {} where there is none
+    from ltseg.predict import run_settings
+    return {} if o.model_dir is None else run_settings(o.model_dir)
+
+def _out(o, kind, name):
+    if o.out is not None: return Path(o.out)
+    if o.model_dir is not None: return Path(o.model_dir)/kind/name
+    raise InputError('-o', 'name a folder to write, or --model-dir, to write into that')
+
+# %% ../nbs/90_cli.ipynb #90met01b
+_MOVING = '--method em, -K auto or --adapt' # where a motion model acts on labels
 
 def _refuse_idle(o, name, acts, where): # what does nothing must not look as if it had
     if given(o, name) and not acts:
@@ -251,15 +263,6 @@ def _open_method(o, device=None): # device: another one than the arguments say
         raise InputError(' and '.join(what), 'each says how segments are found; give one of them')
     return load_method(o.method, o.weights or 'default', o.model_dir,
                        o.motion_model or 'QuadraticFull_fk3', device or o.device)
-
-def _run_settings(o): # of the training, {} where there is none
-    from ltseg.predict import run_settings
-    return {} if o.model_dir is None else run_settings(o.model_dir)
-
-def _out(o, kind, name):
-    if o.out is not None: return Path(o.out)
-    if o.model_dir is not None: return Path(o.model_dir)/kind/name
-    raise InputError('-o', 'name a folder to write, or --model-dir, to write into that')
 
 def _predicted(o, split, method=None, progress=None): # method: opened already
     from ltseg.predict import predict

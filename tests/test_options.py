@@ -25,8 +25,10 @@ from ltseg.cli import _dashed, _parse, build_parser, main
 from ltseg.files import InputError, InputWarning
 from ltseg.flow import write_flow
 from ltseg.flow_network import FlowMender, MenderConfig, save_mender
-from ltseg.inference import segment, stream
-from ltseg.options import COMMANDS, TRAINER, EvaluateOptions, PredictOptions, SegmentOptions, StreamOptions, parse_plain, parts, words
+from ltseg.inference import EMMethod, describe, segment, stream
+from ltseg.motion import MotionModel
+from ltseg.options import (COMMANDS, TRAINER, EvaluateOptions, PredictOptions, SegmentOptions, StreamOptions, add_options, option, parse_plain,
+                           parts, takes, words)
 from ltseg.predict import predict
 from ltseg.pretrained import load_network
 from ltseg.reader import check_size
@@ -329,6 +331,23 @@ def test_functions_take_the_fields(function, cls):
     comments = {name: text for part in parts(cls) for name, text in words(part).items()}
     assert {n: ' '.join(told[n].split()) for n in comments} == comments
     with pytest.raises(TypeError, match='nonsense'): cls.of(dict(nonsense=1))
+
+
+def test_a_new_option_is_one_field():
+    "It is in the help, in the signature, and in the settings, before anything acts on it."
+    @dataclass(kw_only=True)
+    class More(SegmentOptions):
+        warmth: float = option(1., within=(0, 2)) # how warm it is
+
+    @takes(More)
+    def function(source, **options): return describe(EMMethod(MotionModel()), More.of(options))
+
+    parser = argparse.ArgumentParser()
+    add_options(parser, More)
+    assert vars(parser.parse_args(['--warmth', '.5'])) == dict(warmth=.5) and 'how warm it is (default: 1.0)' in parser.format_help()
+    assert signature(function).parameters['warmth'].default == 1. and docments(function)['warmth'] == 'how warm it is'
+    assert function(None, warmth=.5)['warmth'] == .5
+    with pytest.raises(SystemExit): parser.parse_args(['--warmth', '3'])
 
 
 def test_old_keywords():
