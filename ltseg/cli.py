@@ -8,12 +8,13 @@ __all__ = ['build_parser', 'main']
 # %% ../nbs/90_cli.ipynb #ebaecb37
 import argparse, difflib, logging, os, re, signal, sys, threading, warnings
 from contextlib import contextmanager, suppress
+from inspect import signature
 from itertools import takewhile
 from pathlib import Path
 
 from . import __version__
 from .files import InputError, InputWarning, check_folder
-from .options import (COMMANDS, QUALITIES, EvaluateOptions, FlowCommand, LightningOptions, PredictOptions, SegmentOptions,
+from .options import (COMMANDS, NAMES, QUALITIES, EvaluateOptions, ExportOptions, FlowCommand, LightningOptions, PredictOptions, SegmentOptions,
                            StreamOptions, TrainOptions, add_options, given, keywords, spelling)
 
 # %% ../nbs/90_cli.ipynb #644498c7
@@ -328,8 +329,29 @@ def _evaluate(o):
     return f'{scores} → {out}'
 
 def _export(o):
+    if _are_predictions(o): return _export_predictions(o)
+    from ltseg.export import FORMATS
+    from ltseg.result import read_result
+    write, options = FORMATS[o.format], keywords(ExportOptions, o)
+    taken = signature(write).parameters
+    _refuse_options(o, [name for name in options if name not in taken], o.format)
+    out = write(read_result(o.result), o.out, o.overwrite, **{n: v for n, v in options.items() if n in taken})
+    return f'{o.format} → {out}'
+
+def _are_predictions(o): # a folder of ltseg predict?
+    from ltseg.predict import PREDICTIONS
+    if (Path(o.result)/'segments.json').is_file(): return False
+    if o.format == 'davis17': return True
+    if not (Path(o.result)/PREDICTIONS).is_file(): return False
+    raise InputError(o.result, f'holds what ltseg predict wrote, of which davis17 is the one format; {o.format} takes what ltseg segment wrote')
+
+def _export_predictions(o):
     from ltseg.predict import export
-    return f'{o.format} → {export(o.predictions, o.out, o.format, o.overwrite)}'
+    _refuse_options(o, keywords(ExportOptions, o), 'predictions')
+    return f'{o.format} → {export(o.result, o.out, o.format, o.overwrite)}'
+
+def _refuse_options(o, names, what): # what does nothing must not look as if it had
+    if idle := given(o, *names): raise InputError(', '.join(idle), f'does nothing with {what}')
 
 # %% ../nbs/90_cli.ipynb #10596e4d
 class _Stderr(logging.Handler): # to stderr as it is now, which tests and notebooks redirect
@@ -406,8 +428,16 @@ def _error_words(e): # in one line; those of the system without its number
     if isinstance(e, MemoryError): return f'not enough memory ({e})' if str(e) else 'not enough memory'
     return str(e) or type(e).__name__
 
+def _by_place(words): # of `export`, whose format older versions had as --format, or left out
+    if words[:1] != ['export']: return words
+    for n, word in enumerate(words):
+        if word.startswith('--format='): return ['export', word[9:], *words[1:n], *words[n + 1:]]
+        if word == '--format': return ['export', *words[n + 1:n + 2], *words[1:n], *words[n + 2:]]
+    older = len(words) > 1 and words[1] not in NAMES['export'] and Path(words[1]).is_dir()
+    return ['export', 'davis17', *words[1:]] if older else words
+
 def _parse(words): # -> the function to call, and its options; what is given beside --quality counts
-    values = vars(build_parser().parse_args(words))
+    values = vars(build_parser().parse_args(_by_place(words)))
     run, options, _ = (values.pop(name) for name in ('run', 'options', 'parser'))
     return run, options(**QUALITIES.get(values.get('quality'), {}) | values)
 

@@ -70,7 +70,7 @@ def objects(result:Result, # to look at
     if only is None: return [t for t in there.values() if not t.background]
     if unknown := sorted(set(only) - there.keys()):
         known = ', '.join(map(str, list(there)[:10])) + ', …'*(len(there) > 10)
-        raise InputError('only', f'there is no segment {", ".join(map(str, unknown))}; there are {known}')
+        raise InputError(result.folder, f'there is no segment {", ".join(map(str, unknown))} in it; there are {known}')
     return [there[n] for n in sorted(set(only))]
 
 # %% ../nbs/88_export.ipynb #d23c3ad7
@@ -97,12 +97,12 @@ def walk(result:Result, # whose label images are read one by one
          size=None # (H,W) to enlarge the labels to; None: as they are
         ) -> Iterator[Labelled]:
     'The frames of a result; an `InputError` for a label image that is missing, damaged or does not fit segments.json.'
-    by_label = {}
+    by_label, size = {}, tuple(size or result.size)
     for track in tracks(result): by_label.setdefault(track.label, []).append(track)
     for t in range(len(result.names)):
         labels = result.labels(t)
         numbers = _numbers(by_label, labels, t, result)
-        if size is not None and tuple(size) != labels.shape: labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        if size != labels.shape: labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         yield Labelled(t, labels, numbers)
 
 # %% ../nbs/88_export.ipynb #fb0505f7

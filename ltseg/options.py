@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['NAMES', 'TRAINER', 'MOST_PIXELS', 'QUALITIES', 'COMMANDS', 'option', 'Number', 'parse_size', 'parse_segments',
-           'parse_side', 'parse_plain', 'parse_weights', 'Options', 'renamed', 'parts', 'words', 'spelling',
-           'add_options', 'takes', 'given', 'keywords', 'limits', 'Table', 'Overwriting', 'Finding', 'Opening',
-           'Estimating', 'BadFlow', 'SegmentOptions', 'StreamOptions', 'FlowWeights', 'Quality', 'SegmentCommand',
-           'DemoCommand', 'ReportCommand', 'SplitCommand', 'FlowCommand', 'RenderedOptions', 'TableOptions',
-           'VolumeOptions', 'NetworkOptions', 'LossOptions', 'OptimiserOptions', 'TrainOptions', 'LightningOptions',
-           'TrainCommand', 'PredictOptions', 'TableCommand', 'PredictCommand', 'EvaluateOptions', 'EvaluateCommand',
-           'ExportCommand']
+           'parse_side', 'parse_numbers', 'parse_plain', 'parse_weights', 'Options', 'renamed', 'parts', 'words',
+           'spelling', 'add_options', 'takes', 'given', 'keywords', 'limits', 'Table', 'Overwriting', 'Finding',
+           'Opening', 'Estimating', 'BadFlow', 'SegmentOptions', 'StreamOptions', 'FlowWeights', 'Quality',
+           'SegmentCommand', 'DemoCommand', 'ReportCommand', 'SplitCommand', 'FlowCommand', 'RenderedOptions',
+           'TableOptions', 'VolumeOptions', 'NetworkOptions', 'LossOptions', 'OptimiserOptions', 'TrainOptions',
+           'LightningOptions', 'TrainCommand', 'PredictOptions', 'TableCommand', 'PredictCommand', 'EvaluateOptions',
+           'EvaluateCommand', 'ExportOptions', 'ExportCommand']
 
 # %% ../nbs/02_options.ipynb #02aa0010
 import argparse, inspect, json, linecache, math, re, sys
@@ -77,6 +77,10 @@ def parse_side(text:str): # '128' -> 128, '0.5' -> 0.5
     if not side > 0 or side > 1 and not side.is_integer():
         raise argparse.ArgumentTypeError(f'expected pixels, or a fraction of at most 1, found {text!r}')
     return int(side) if side > 1 else side
+
+def parse_numbers(text:str) -> tuple: # '1,3' -> (1, 3)
+    'Numbers of segments.'
+    return tuple(Number(int, 0)(n) for n in text.split(','))
 
 def parse_plain(text:str): # '10' -> 10, '0.1' -> 0.1, 'True' -> True, 'gloo' stays
     'What Python or JSON would read, else the text.'
@@ -219,7 +223,8 @@ NAMES = dict( # option -> its valid words
     regularisation=('EulerPottsl1R3', 'EulerPottsl1', 'Potts', 'Entropy'),
     perturb=('PerturbInputFlowNoise', 'PerturbInputFlowNull', 'PerturbInputFlowErase'), loggers=('csv', 'tensorboard', 'wandb'),
     part=('train', 'val', 'test'), layout=('davis', 'segtrack', 'fbms', 'plain'), boundaries=('Strict', 'Periodic', 'Ignore'),
-    flow_format=('png', 'flo'), export=('davis17',), benchmark=('davis16', 'davis17', 'segtrackv2', 'fbms'),
+    flow_format=('png', 'flo'), export=('colmap', 'nerfstudio', 'coco', 'yolo', 'cvat', 'davis17', 'rgba', 'sam2', 'npy', 'zarr', 'flow', 'csv'),
+    codec=('png', 'prores', 'vp9'), ending=('flo', 'kitti'), benchmark=('davis16', 'davis17', 'segtrackv2', 'fbms'),
     select_mask=('exceptbiggest', 'offborder', 'topiou', 'optimax', 'optimax_all', 'linear_assignment', 'linear_assignment_bg'))
 
 # %% ../nbs/02_options.ipynb #02aa0043
@@ -586,12 +591,31 @@ class EvaluateCommand(TableCommand, EvaluateOptions, help='score segments by the
 
 # %% ../nbs/02_options.ipynb #02aa0085
 @dataclass(kw_only=True)
-class ExportCommand(Overwriting, help='write labels as another program reads them',
-                    example='export --format davis17 SavedModels/YourModel/predictions/DAVIS_D17Split_val -o davis17'):
-    """Write predictions as another program reads them. davis17, for the evaluation of DAVIS-2017: PNGs of label + 1, since 0 is no
-    object there, and for the last frame, which has no flow, the labels before it."""
-    predictions: str = option(positional=True, metavar='PREDICTIONS') # folder that ltseg predict wrote
-    format: Literal[NAMES['export']] = 'davis17' # for which program
+class ExportOptions(Options, group='what some formats can be asked for'):
+    'Options of the functions in `ltseg.export`: each takes some of them.'
+    # numbers of the segments to export, such as 1,3; default: all but the background (npy, zarr, flow and csv: all)
+    only: tuple|None = option(None, parse=parse_numbers, metavar='N,M')
+    source: str|None = option(None, metavar='VIDEO') # video or folder of pictures; default: the input of the result
+    images: bool = False # colmap, nerfstudio, coco, yolo: also write the frames into OUT/images
+    dilate: int = option(0, within=(0, 1000), metavar='N') # colmap, nerfstudio: let the masks grow by so many pixels
+    invert: bool = False # colmap, nerfstudio: white where to leave out, instead of black
+    # rgba: pictures for the frames, or a video for each segment, for editors (prores) or browsers (vp9)
+    codec: Literal[NAMES['codec']] = 'png'
+    feather: float = option(0., within=(0, 1000), metavar='N') # rgba: soften edges over so many pixels to each side
+    prompts: int = option(1, within=(1, 1000), metavar='N') # sam2: frames with a prompt for each segment, at most
+    points: int = option(3, within=(1, 1000), metavar='N') # sam2: points of a prompt, at most
+    ending: Literal[NAMES['ending']] = 'flo' # flow: .flo, exact, or PNG of KITTI, smaller and rounded to 1/64 pixel
+    each: bool = False # flow: also the flow of each segment over the whole frame
+    residual: bool = False # flow: also what the estimated flow differs from that of the segments
+
+@dataclass(kw_only=True)
+class ExportCommand(ExportOptions, Overwriting, help='write segments as another program reads them', example='export colmap OUT -o scene --images --dilate 8'):
+    """Write a result of ltseg segment as another program reads it: masks for structure from motion and splatting (colmap, nerfstudio),
+    annotations (coco, yolo, cvat, davis17), cut-outs with alpha (rgba), prompts for SAM 2 (sam2), arrays (npy, zarr), flow, and a table of
+    motion (csv). davis17 also takes the folder of ltseg predict; there and here, labels count from 1, and the last frame, which has no
+    flow, gets those before it."""
+    format: Literal[NAMES['export']] = option(positional=True, metavar='FORMAT') # for which program
+    result: str = option(positional=True, metavar='RESULT') # folder that ltseg segment wrote
     out: str = option(MISSING, '-o', metavar='OUT') # folder to write
 
 # %% ../nbs/02_options.ipynb #02aa0091

@@ -1,10 +1,15 @@
 "What is exported is read back by the program that it is for, or by that program's own library: masks, numbers and times are those of the result."
 import ast
+import contextlib
 import json
+import re
+import shlex
 import shutil
+import sys
 import warnings
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import cv2
@@ -16,10 +21,13 @@ from processes import alone, needs_proc, told
 from results import FPS, again, crowd, made, picture, story
 
 import ltseg.export
+from ltseg.cli import main
 from ltseg.export import FORMATS, detections, polygon
 from ltseg.files import InputError, InputWarning
 from ltseg.flow import read_flow
 from ltseg.result import read_result
+from ltseg.synthetic import demo_scene
+from ltseg.video import write_video
 
 T = 45
 
@@ -369,6 +377,55 @@ def test_table_of_motion(result, many, tmp_path):
         assert np.allclose([r.divergence, r.growth, r.rotation], [divergence, 50*divergence, 0], atol=1e-4)
     FORMATS['csv'](many, tmp_path/'B', only=[300, 1])
     assert set(pd.read_csv(tmp_path/'B/motion.csv').segment) == {1, 300}
+
+
+# The page "Into your tool"
+
+PAGE = Path(__file__).resolve().parent.parent/'nbs/tutorials/10_into_your_tool.ipynb'
+TEXT = '\n'.join(''.join(c['source']) for c in json.loads(PAGE.read_text(encoding='utf8'))['cells'] if c['cell_type'] == 'markdown')
+
+
+class Predictor:
+    "Stands for SAM 2's video predictor: it takes what that takes, and refuses what that refuses."
+    def __init__(self, size): self.size, self.asked = size, {}
+
+    def add_new_points_or_box(self, inference_state, frame_idx, obj_id, points=None, labels=None, box=None):
+        assert len(points) == len(labels) and len(box) == 4 and frame_idx >= 0
+        for x, y in [*points, box[:2], np.subtract(box[2:], 1)]: assert 0 <= x < self.size[1] and 0 <= y < self.size[0]
+        self.asked.setdefault(obj_id, []).append(frame_idx)
+
+    def propagate_in_video(self, state): yield 0, list(self.asked), np.zeros((len(self.asked), 1, *self.size)) + .5
+
+
+@pytest.fixture(scope='module')
+def exported(tmp_path_factory):
+    "A folder in which all lines of the page have run that call the program."
+    folder = tmp_path_factory.mktemp('page')
+    write_video(folder/'walk.mp4', demo_scene(9, (96, 160)).frames, fps=12)
+    with contextlib.chdir(folder):
+        for line in dict.fromkeys(re.findall(r'^ltseg .*', TEXT, re.MULTILINE)): assert main(shlex.split(line)[1:]) == 0, line
+    return folder
+
+
+def test_lines_of_the_page(exported):
+    assert {json.loads(f.read_text())['format'] for f in exported.glob('*/export.json')} == FORMATS.keys() - {'nerfstudio', 'npy'}
+
+
+@pytest.mark.parametrize('library', ['pycolmap', 'pycocotools', 'json', 'zarr', 'supervision'])
+def test_snippets_of_the_page(exported, library, monkeypatch):
+    "What the page shows in Python runs, where the library is installed; napari's viewer and SAM 2's predictor have stand-ins."
+    pytest.importorskip(library)
+    snippet = next(s for s in re.findall(r'```python\n(.*?)```', TEXT, re.DOTALL) if re.search(rf'import .*{library}|from {library}', s))
+    labels = []
+    monkeypatch.setitem(sys.modules, 'napari', SimpleNamespace(Viewer=lambda: SimpleNamespace(add_labels=labels.append)))
+    names = dict(predictor=Predictor((96, 160)), state=None)
+    with contextlib.chdir(exported), warnings.catch_warnings():
+        warnings.simplefilter('ignore') # of the libraries
+        exec(snippet, names)
+    if library == 'zarr': assert labels[0].shape == (8, 96, 160)
+    if library == 'json': assert names['masks'][0].keys() == names['predictor'].asked.keys() and names['masks'][0]
+    if library == 'pycocotools': assert all(m.shape == (96, 160) for m in names['masks']) and names['masks']
+    if library == 'supervision': assert names['picture'].shape == (96, 160, 3)
 
 
 # The folder, and memory

@@ -22,6 +22,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from ltseg.cli import _dashed, _parse, build_parser, main
+from ltseg.export import FORMATS
 from ltseg.files import InputError, InputWarning
 from ltseg.flow import write_flow
 from ltseg.flow_network import FlowMender, MenderConfig, save_mender
@@ -49,6 +50,7 @@ LINES = { # the command that an option is added to
     'evaluate': 'evaluate --data-file SPLIT --base-dir {top}/data --method em -K 2 -o OUT',
     'export': 'export {top}/done -o OUT'}
 NETWORK = '--weights {top}/one.safetensors -K 3' # a tiny one, never trained
+EXPORT = {f: f'export {f} {{top}}/result -o OUT' for f in FORMATS}
 TABLE = {c: f'{c} --data-file SPLIT --base-dir {{top}}/data -o OUT ' for c in ('predict', 'evaluate')}
 BY_NETWORK = {'segment': 'segment {top}/clip -o OUT ' + NETWORK, 'demo': 'demo -o OUT ' + NETWORK} | {c: line + NETWORK for c, line in TABLE.items()}
 FRESH = LINES['train'].replace('--finetune {top}/one.safetensors', '') # a network of its own
@@ -298,12 +300,26 @@ CASES = {
         'benchmark': [Acts('--benchmark fbms', record=dict(benchmark='FBMS-59'))],
         'select_mask': [Acts('--select-mask linear_assignment_bg', BY_NETWORK['evaluate'])],
         'cut_select': [Acts('-cst 1', TABLE['evaluate'] + '--predictions {top}/swapped --select-mask topiou', dict(cut_select=1))]},
-    'export': {'format': [Refused('davis17', '--format davis16')], 'overwrite': [Needed('--overwrite', '--overwrite', 'export {top}/done -o FULL')]}}
+    'export': {
+        'overwrite': [Needed('--overwrite', '--overwrite', 'export {top}/done -o FULL'), Needed('--overwrite', '--overwrite', 'export coco {top}/result -o FULL')],
+        'only': [Acts('--only 0', EXPORT['coco']), Acts('--only 0', EXPORT['npy']), Refused('no segment 7', '--only 1,7', EXPORT['cvat']), Refused('--only', '--only 1')],
+        'source': [Acts('--source {top}/other', EXPORT['rgba']), Refused('not the input', '--source {top}/long', EXPORT['colmap'])],
+        'images': [*(Acts('--images', EXPORT[f]) for f in ('colmap', 'nerfstudio', 'coco', 'yolo')), Refused('--images', '--images', EXPORT['npy'])],
+        'dilate': [Acts('--dilate 3', EXPORT['colmap']), Acts('--dilate 3', EXPORT['nerfstudio']), Refused('--dilate', '--dilate 3', EXPORT['coco'])],
+        'invert': [Acts('--invert', EXPORT['colmap']), Refused('--invert', '--invert', EXPORT['csv'])],
+        'codec': [Acts('--codec vp9', EXPORT['rgba']), Acts('--codec prores', EXPORT['rgba']), Refused('--codec', '--codec vp9', EXPORT['colmap'])],
+        'feather': [Acts('--feather 2', EXPORT['rgba']), Refused('--feather', '--feather 2', EXPORT['colmap'])],
+        'prompts': [Acts('--prompts 2', EXPORT['sam2']), Refused('--prompts', '--prompts 2', EXPORT['yolo'])],
+        'points': [Acts('--points 1', EXPORT['sam2']), Refused('--points', '--points 2', EXPORT['csv'])],
+        'ending': [Acts('--ending kitti', EXPORT['flow']), Refused('--ending', '--ending kitti', EXPORT['zarr'])],
+        'each': [Acts('--each', EXPORT['flow']), Refused('--each', '--each', EXPORT['davis17'])],
+        'residual': [Acts('--residual', EXPORT['flow']), Refused('--residual', '--residual', EXPORT['csv'])]}}
 for command in CASES: CASES[command].setdefault('out', []) # all cases write there
 
 
-LEAST = dict(segment=['segment', 'a', '-o', 'b'], predict=['predict', '--data-file', 'a'], train=['train', '-o', 'b'])
+LEAST = dict(export=['export'], segment=['segment', 'a', '-o', 'b'], predict=['predict', '--data-file', 'a'], train=['train', '-o', 'b'])
 SPELLINGS = [ # command, field, the words that mean the same: those of today, of older versions, and of the published program
+    ('export', 'format', 'coco a -o b', '--format coco a -o b', 'a -o b --format=coco'), ('export', 'result', 'davis17 . -o b', '. -o b', '--format davis17 . -o b'),
     ('segment', 'K', '-K 3', '-L 3', '-K3'), ('segment', 'max_pixels', '--max-pixels 900', '--most 900', '--max_pixels=900'),
     ('predict', 'K', '-K auto', '-L auto'), ('predict', 'cut_size', '--cut-size 7', '-cs 7'),
     ('predict', 'size', '--size 32x48', '--size 32X48', '--img-size 32 48', '--img_size 32 48'),
