@@ -27,7 +27,7 @@ PANDOC = ['pandoc', '-f', 'markdown+lists_without_preceding_blankline', '-t', 'h
           '--highlight-style', 'monochrome', '--toc', '--toc-depth', '3', '-s', '--template']
 TEMPLATE = '''<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>$pagetitle$</title><style>$highlighting-css$
+<title>$pagetitle$</title><link rel="icon" href="$up$images/favicon.svg"><style>$highlighting-css$
 LIGHT @media (prefers-color-scheme: dark) { DARK }
 STYLES
 body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.6 system-ui, sans-serif; }
@@ -206,7 +206,7 @@ def preview(proc: Path, docs: Path):
         out.parent.mkdir(parents=True, exist_ok=True)
         cells = json.loads((proc/page).read_text(encoding='utf8'))['cells'][1:]
         body = [f'# {head["title"]}', f'*{head["description"]}*', *(cell_markdown(i, c, out) for i, c in enumerate(cells))]
-        variables = dict(pagetitle=head['title'], menu=''.join(link(i['href'], i['text']) for i in website['navbar']['left']),
+        variables = dict(pagetitle=head['title'], up='../'*page.count('/'), menu=''.join(link(i['href'], i['text']) for i in website['navbar']['left']),
                      pages=''.join(f'<div style="padding-left:{e[0]}rem">{entry(*e)}</div>' for e in entries),
                      steps=''.join(link(p, f'{arrow} {heads[p]["title"]}') for near, arrow in [(order[:n][-1:], '←'), (order[n+1:n+2], '→')]
                                    for p in near))

@@ -218,7 +218,7 @@ def _erase(part, rng):
 @dataclass(frozen=True)
 class Perturbation:
     'Spoils the input of one or two consecutive frames (section 4); volumes below 4 frames stay as they are.'
-    noise: Callable   # (part (2,n,H,W), rng) -> what is seen instead, (2,n,H,W)
+    spoil: Callable  # (part (2,n,H,W), rng) -> what is seen instead, (2,n,H,W)
     odds: float = .2 # that a sample is spoilt at all; default as published
 
     def __call__(self, s:Sample, rng:Generator) -> Sample:
@@ -228,7 +228,7 @@ class Perturbation:
         n = rng.integers(1, 3)
         t = rng.integers(0, T - n + 1)
         spoilt = s.input.clone()
-        spoilt[:, t:t+n] = self.noise(spoilt[:, t:t+n], rng)
+        spoilt[:, t:t+n] = self.spoil(spoilt[:, t:t+n], rng)
         return s._replace(input=spoilt)
 
 PERTURBATIONS = { # published name -> perturbation

@@ -92,7 +92,8 @@ def _dashed(words): # long options with `-`, whichever of `-` and `_` they were 
 # %% ../nbs/90_cli.ipynb #7524c21d
 _FLOWS, _METHODS, _NETWORKS, _RECIPES = (
     ('dis', 'dis-fast', 'dis-fine', 'mended', 'deepflow', 'raft'), ('network', 'em'), ('lean', 'ltms'),
-    ('synthetic', 'ltms'))
+    ('synthetic', 'ltms', 'deep'))
+_SCENES = 'flat', 'deep'
 _BOUNDARIES = ('Strict', 'Periodic', 'Ignore')
 _PERTURBATIONS = ('PerturbInputFlowNoise', 'PerturbInputFlowNull', 'PerturbInputFlowErase')
 _NORMS = ('window', 'block', 'cBlockNorm3d', 'frame', 'instance', 'batch', 'group', 'none')
@@ -311,6 +312,10 @@ def _generated_options(p):
                    help='folders of rendered training volumes, such as OUT/shard of another run')
     p.add_argument('--synthetic', type=int, default=0, metavar='N',
                    help='render N volumes into OUT/shard first; default: none')
+    p.add_argument('--scenes', choices=_SCENES, default='flat',
+                   help='what is rendered: flat scenes have a ground and few still things; deep '
+                        'ones have up to thirteen still things at many depths, and objects whose '
+                        'motions differ')
     p.add_argument('--textures', nargs='+', default=(), metavar='DIR',
                    help='folders of pictures for the surfaces of rendered scenes')
     p.add_argument('--videos', nargs='+', default=(), metavar='PATH',
@@ -386,8 +391,9 @@ def _network_options(p):
 # %% ../nbs/90_cli.ipynb #2836dbad
 def _loss_options(p):
     p.add_argument('--recipe', choices=_RECIPES,
-                   help='a set of losses and a schedule: synthetic learns from ground truth, ltms, '
-                        'the published one, without; default: ltms for that network, else synthetic')
+                   help='a set of losses and a schedule: synthetic and deep learn from ground truth, '
+                        'ltms, the published one, without; deep is that of --scenes deep; default: ltms for that '
+                        'network, else synthetic, or deep with such scenes')
     p.add_argument('--supervised', type=float, metavar='X',
                    help="weight of the loss with ground truth; default: the recipe's")
     p.add_argument('--unsupervised', type=float, metavar='X',

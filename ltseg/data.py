@@ -414,7 +414,7 @@ def _shard_about(folder): # its record; {} if it has none, as shards of earlier 
     except ValueError as e: raise InputError(Path(folder)/SHARD_RECORD, 'JSON in UTF-8', str(e)) from e
 
 class ShardData(Dataset):
-    'The volumes of a shard made by `make_shard`, as samples; `InputError` if it is none, or holds NaN.'
+    'The volumes of a shard made by `make_shard`, as samples; `InputError` if the folder holds none, or one with NaN.'
     def __init__(self, folder, # with flow.npy, labels.npy and perhaps shard.json
                  first:int=0, last:int|None=None): # the volumes to use, as in a slice
         for n in ('flow.npy', 'labels.npy'):

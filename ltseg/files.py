@@ -33,14 +33,14 @@ class InputError(ValueError):
 def brief(error, # an exception, or any text
           most:int=150 # characters, at most
          )->str: # one line
-    'The first sentence of what an error of another library says; of an error without words, its kind.'
+    'The first sentence of the error message of another library; the kind of the error if it has no message.'
     first, stop, _ = (' '.join(str(error).split()) or type(error).__name__).partition('. ')
     text = first + stop.strip()
     return text if len(text) <= most else text[:most].rsplit(' ', 1)[0] + ' …'
 
 # %% ../nbs/00_files.ipynb #4289c264
 class InputWarning(UserWarning):
-    'Input is used, but something about it is not as it should be; the message names the file or option.'
+    'The input is used although something is wrong with it; the message names the file or option.'
 
 class Notes(list):
     'Remarks on an input, texts: each is an `InputWarning` when it is made, and is kept here for the record.'
@@ -269,9 +269,12 @@ def held(path # of a lock file, made if need be
     'A context in which nobody else holds a lock file. It is gone afterwards; only after an error, one that was there before stays.'
     path, lock = Path(path), FileLock(path, timeout=0)
     left = path.exists() # by a run that was killed
-    try: lock.acquire()
-    except Timeout: ours = False
-    else: ours = True
+    try:
+        open(path, 'a').close() # an existing file stays as it is
+        before = path.stat()
+        lock.acquire()
+        ours = os.path.samestat(before, path.stat()) # else another run removed it as it ended, and this lock holds nobody off
+    except (Timeout, FileNotFoundError): ours = False
     try:
         yield ours
         left = False

@@ -63,7 +63,7 @@ def head_loss(head:MotionHead, network:MaskNetwork, # prepares the flow, and is 
               example:Example, # single precision
               before:float=.3, # weight of each round but the last, whose weight is one
              ) -> tuple[Tensor, Tensor]: # (), to minimise; (), of the last round alone
-    'The matching loss of what every round leaves, at the size that the round works at.'
+    'The matching loss of the masks after every round, at the size that the round works at.'
     losses = []
     for logits in head.rounds(example.flow, network.prepare(example.flow), example.logits):
         labels = F.interpolate(example.labels, logits.shape[-2:], mode='nearest')

@@ -117,6 +117,7 @@ class Recipe:
     distance: str = 'l1'       # without ground truth: of DISTANCES
     regularisation: dict = field(default_factory=lambda: {'EulerPottsl1R3': 1.}) # name -> weight
     segments: tuple = (2, 3, 4, 4, 4, 6, 8) # K of a batch is drawn from these; (): always all masks
+    apart: bool = False        # only those K above the number of objects in the batch, where there are some
     half_size: float = .65     # share of steps at half height and width: faster, varied
     window: int = 9            # frames of a step at the full size; at half the size: all
     lr: float = 1e-3           # highest learning rate, of AdamW
@@ -126,7 +127,8 @@ class Recipe:
 
 RECIPES = {'synthetic': Recipe(),
            'ltms': Recipe(0., 1., segments=(), half_size=0., lr=1e-4, weight_decay=0.,
-                          schedule='WarmupDecay')}
+                          schedule='WarmupDecay'),
+           'deep': Recipe(segments=(3, 4, 4, 5, 6, 8), apart=True, half_size=.8, lr=5e-4)}
 
 # %% ../nbs/60_segmenter.ipynb #f5294a31
 def _areas(labels, K, within=True): # (B,...), values below K -> (B,K), pixels `within`
@@ -266,11 +268,17 @@ def training_step(self:Segmenter,
     if rng.random() < self.recipe.half_size:
         batch = shrink(batch, [n//2 for n in batch.flow.shape[-2:]])
     else: batch = cut_window(batch, self.recipe.window, rng)
-    K = int(rng.choice(self.segments))
+    K = self._draw(batch.labels, rng)
     torch.manual_seed(int(rng.integers(2**63))) # of Gaussian queries
     loss = self.loss(batch, K).total
     self.log('train/loss', loss, prog_bar=True, sync_dist=True)
     return loss
+
+@patch
+def _draw(self:Segmenter, labels, rng): # -> K
+    if not self.recipe.apart: return int(rng.choice(self.segments))
+    objects = int(labels.where(labels != VOID, 0).max()) # one segment is left for the background
+    return int(rng.choice([k for k in self.segments if k > objects] or [max(self.segments)]))
 
 @patch
 def validation_step(self:Segmenter,

@@ -538,7 +538,7 @@ def write_split(table:pd.DataFrame, # with `COLUMNS`
                 part:str, # one of `PARTS`
                 out, # folder, made if need be
                )->Path: # the CSV
-    'Writes `{out}/{name}_{part}.csv`; `InputError` for a name that is none.'
+    'Writes `{out}/{name}_{part}.csv`; `InputError` for a name that cannot be one.'
     path = _split_file(name, part, out)
     _write_tables({path: table[list(COLUMNS)]})
     return path

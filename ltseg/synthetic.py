@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from .files import InputError, atomic_path, list_files, versions
@@ -414,8 +415,8 @@ def photograph(rng, frames, # (N,H,W,3) uint8
     out = []
     for frame, gain in zip(frames, light[:, 0]):
         image = cv2.GaussianBlur(frame, (0, 0), soft) if soft else frame
-        noise = rng.standard_normal(frame.shape[:2], dtype=np.float32)[..., None]*np.float32(grain)
-        out.append(np.clip(image*np.float32(gain) + noise, 0, 255).astype(np.uint8))
+        speckle = rng.standard_normal(frame.shape[:2], dtype=np.float32)[..., None]*np.float32(grain)
+        out.append(np.clip(image*np.float32(gain) + speckle, 0, 255).astype(np.uint8))
     return out
 
 def estimated_flow(frames, # N pictures (H,W,3) uint8
@@ -487,10 +488,21 @@ def shard_record(maker:SceneMaker, # of the volumes
     'What a shard is made from.'
     return dict(volumes=n, seed=seed) | maker.about
 
+@dataclass
+class _Volumes(Dataset): # rendered when they are asked for, by whichever process
+    maker: SceneMaker
+    n: int
+    seed: int
+    def __len__(self): return self.n
+    def __getitem__(self, k): return self.maker(self.seed + k)
+
+def _one_thread(worker): cv2.setNumThreads(1) # of each of many processes
+
 def make_shard(folder, # for the files, which are written whole and replace older ones
                maker:SceneMaker, # of the volumes
                n:int, # number of volumes
-               seed:int=0): # of the first volume; the others count on from it
+               seed:int=0, # of the first volume; the others count on from it
+               workers:int=0): # processes that render; 0: this one. The files are the same
     ('Write `flow.npy` (n,2,T,h,w) float16, `labels.npy` (n,T,h,w) uint8 and `shard.json` into `folder`; '
      '`InputError` for a flow that is not finite.')
     folder, (h, w) = Path(folder), maker.size
@@ -498,8 +510,9 @@ def make_shard(folder, # for the files, which are written whole and replace olde
           atomic_path(folder/'labels.npy') as labels_tmp, atomic_path(folder/'flow.npy') as flow_tmp):
         flows = np.lib.format.open_memmap(flow_tmp, 'w+', np.float16, (n, 2, maker.T, h, w))
         labels = np.lib.format.open_memmap(labels_tmp, 'w+', np.uint8, (n, maker.T, h, w))
-        for k in tqdm(range(n), desc='rendering', mininterval=5):
-            flow, labels[k] = maker(seed + k)
+        volumes = DataLoader(_Volumes(maker, n, seed), batch_size=None, num_workers=workers,
+                             worker_init_fn=_one_thread)
+        for k, (flow, labels[k]) in enumerate(tqdm(volumes, desc='rendering', mininterval=5)):
             if not flow.isfinite().all(): raise InputError('flow estimator', 'finite flow', 'NaN or infinity')
             flows[k] = flow.clamp(-6e4, 6e4).numpy() # the range of half precision
         flows.flush(); labels.flush()
