@@ -6,26 +6,21 @@
 __all__ = ['build_parser', 'main']
 
 # %% ../nbs/90_cli.ipynb #ebaecb37
-import argparse, difflib, json, logging, math, os, re, signal, sys, threading, warnings
+import argparse, difflib, logging, os, re, signal, sys, threading, warnings
 from contextlib import contextmanager, suppress
 from itertools import takewhile
 from pathlib import Path
 
 from . import __version__
 from .files import InputError, InputWarning, check_folder
-from .options import QUALITIES
+from .options import (COMMANDS, QUALITIES, EvaluateOptions, FlowCommand, LightningOptions, PredictOptions, SegmentOptions,
+                           StreamOptions, TrainOptions, add_options, given, keywords, spelling)
 
 # %% ../nbs/90_cli.ipynb #644498c7
-class _Help(argparse.ArgumentDefaultsHelpFormatter): # defaults, where the help does not tell them
-    def _get_help_string(self, action):
-        told = action.default in (None, False, ()) or 'default:' in (action.help or '')
-        return action.help if told else super()._get_help_string(action)
-
 class _Parser(argparse.ArgumentParser):
     'No abbreviations; what is unknown is answered with the nearest valid word.'
     def __init__(self, prog=None, description=None, epilog=None):
-        super().__init__(prog=prog, description=description, epilog=epilog, allow_abbrev=False,
-                         formatter_class=_Help)
+        super().__init__(prog=prog, description=description, epilog=epilog, allow_abbrev=False)
 
     def error(self, message): # the usage of a command is longer than the window
         self.exit(2, f'{self.prog}: error: {message}\n({self.prog} --help lists all that can be said)\n')
@@ -74,6 +69,7 @@ class _Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, 'an empty word (of a variable that is not set?)')
         return super()._get_value(action, word)
 
+# %% ../nbs/90_cli.ipynb #90opt01b
 def _before_paths(words): # those before `--`: what is behind it is taken as it is
     return words[:words.index('--')] if '--' in words else words
 
@@ -89,615 +85,87 @@ def _dashed(words): # long options with `-`, whichever of `-` and `_` they were 
     parts = (w.partition('=') if re.match('--[\\w-]+(=|$)', w) else ('', '', w) for w in named)
     return [name.replace('_', '-') + eq + value for name, eq, value in parts] + words[len(named):]
 
-# %% ../nbs/90_cli.ipynb #7524c21d
-_FLOWS, _METHODS, _NETWORKS, _RECIPES = (
-    ('dis', 'dis-fast', 'dis-fine', 'mended', 'deepflow', 'raft'), ('network', 'em'), ('lean', 'ltms'),
-    ('synthetic', 'ltms', 'deep'))
-_SCENES = 'flat', 'deep'
-_BOUNDARIES = ('Strict', 'Periodic', 'Ignore')
-_PERTURBATIONS = ('PerturbInputFlowNoise', 'PerturbInputFlowNull', 'PerturbInputFlowErase')
-_NORMS = ('window', 'block', 'cBlockNorm3d', 'frame', 'instance', 'batch', 'group', 'none')
-_DISTANCES = ('l1', 'squared', 'l2', 'charb', 'l2_normed', 'l2_normed_alt', 'squared_normed_alt')
-_REGULARISERS = ('EulerPottsl1R3', 'EulerPottsl1', 'Potts', 'Entropy')
-_SCHEDULES = ('WarmupDecay', 'StepLR', 'CyclicLR', 'cosine')
-_PARTS, _LAYOUTS, _FLOW_FORMATS = (
-    ('train', 'val', 'test'), ('davis', 'segtrack', 'fbms', 'plain'), ('png', 'flo'))
-_REFINEMENTS = ('flow', 'image', 'image+flow')
-_APPEARANCES = ('quick', 'thorough')
-_BENCHMARKS, _FORMATS = ('davis16', 'davis17', 'segtrackv2', 'fbms'), ('davis17',)
-_RULES = ('exceptbiggest', 'offborder', 'topiou', 'optimax', 'optimax_all', 'linear_assignment',
-          'linear_assignment_bg')
-
-# %% ../nbs/90_cli.ipynb #57b01d54
-class _Number: # a type of argparse: text -> number, within limits
-    def __init__(self, kind, low=-math.inf, high=math.inf, all=False): # all: -1 stands for all
-        self.kind, self.low, self.high, self.all = kind, low, high, all
-
-    def __str__(self):
-        words = 'a whole number' if self.kind is int else 'a number'
-        if self.low > -math.inf: words += f' from {self.low:,}'
-        if self.high < math.inf: words += f' to {self.high:,}'
-        return words + ' (or -1 for all)'*self.all
-
-    def __call__(self, text):
-        try: n = self.kind(text)
-        except ValueError: n = math.nan
-        if self.low <= n <= self.high and abs(n) < math.inf or self.all and n == -1: return n
-        raise argparse.ArgumentTypeError(f'expected {self}, found {text!r}')
-
-def _size(text): # '128x224' -> (128, 224)
-    try: h, w = map(int, text.lower().split('x'))
-    except ValueError: h = w = 0
-    if min(h, w) >= 16: return h, w
-    raise argparse.ArgumentTypeError('expected HEIGHTxWIDTH such as 128x224, both at least 16, '
-                                     f'found {text!r}')
-
-def _segments(text): # '4' -> 4; 'auto' stays
-    if text == 'auto': return text
-    try: return _Number(int, 1, 255)(text)
-    except argparse.ArgumentTypeError as e:
-        raise argparse.ArgumentTypeError(f'{e}'.replace(', found', ', or auto, found')) from e
-
-# %% ../nbs/90_cli.ipynb #20228553
-_RANGES = dict( # option -> (lowest, highest), and whether -1 stands for all
-    adapt=(0,), fps=(.001, 100_000), window=(2,), overlap=(1,), most=(256,), # 16x16
-    width=(16, 4096), max_frames=(1, 100_000), quality=(0, 100),
-    synthetic=(0,), real_share=(0, 1), steps=(1,), epoch_steps=(1,), val=(1,), subsample=(1,),
-    length=(1,), masks=(2, 255), supervised=(0,), unsupervised=(0,), lr=(0,), batch_size=(1,),
-    average=(0, .999999), seed=(0, 2**32 - 1), workers=(0, 1024), gpus=(1,),
-    img_size=(16,), devices=(1,), num_nodes=(1,), cut_size=(1, math.inf, True),
-    cut_select=(1, math.inf, True))
-
-def _limit_numbers(parser): # of a command
-    for a in parser._actions:
-        if a.type in (int, float): a.type = _Number(a.type, *_RANGES.get(a.dest, ()))
-
-# %% ../nbs/90_cli.ipynb #91c979f7
-def _extra_options(p, refine): # what costs time; the default of --refine
-    p.add_argument('--adapt', type=int, default=0, metavar='N',
-                   help='first train the network for N steps on this very video, without labels; a '
-                        'step takes about half a second, 20 is a good number; default: none')
-    p.add_argument('--appearance', choices=('none', *_APPEARANCES), default='none',
-                   help='let a small network learn what the segments of this very video look like, and correct them by that: quick takes some '
-                        'seven seconds a window on one core; thorough takes half a minute, and is better where flow is sharp (raft); default: none')
-    usual = ' (the frames of a video; the flow if it is that of raft, or all there is)' if refine == 'auto' else ''
-    p.add_argument('--refine', choices=list(dict.fromkeys([refine, *_REFINEMENTS, 'none'])), default=refine,
-                   help='move the edges of the segments to those of the flow, of the frames (image), or of '
-                        f'both; none: leave them as the network draws them; default: {refine}{usual}')
-
-def _spelt(chosen): return ' '.join(f'--{name} {value}'.lower() for name, value in chosen.items())
-
-def _add_segment_options(p, K): # K: the default
-    p.add_argument('-K', type=_segments, default=K, metavar='N',
-                   help='number of segments, at most; auto: as many as there are motions')
-    p.add_argument('--method', choices=_METHODS, default='network',
-                   help='how segments are found; em is a classical method (expectation '
-                        'maximisation) that needs no weights')
-    p.add_argument('--weights', default='default', metavar='NAME',
-                   help='weights of the network: a name, or a .safetensors or .ckpt file; default: '
-                        'those that come with ltseg')
-    p.add_argument('--flow', choices=_FLOWS, default='dis',
-                   help='how the optical flow between frames is estimated: dis is fast; dis-fine '
-                        'is better and takes 2.5 times as long; deepflow is nearly as good and '
-                        'takes ten times as long again; mended is dis, corrected by a small '
-                        'network, and takes five times as long as dis; raft is a network and needs '
-                        'torchvision')
-    p.add_argument('--quality', choices=QUALITIES, default='balanced',
-                   help='other defaults for how well and how fast: ' + '; '.join(f'{name}: {_spelt(chosen)}' for name, chosen in QUALITIES.items() if chosen)
-                        + '; options that are given as well count; default: balanced')
-    p.add_argument('--flow-weights', metavar='FILE',
-                   help='weights for --flow raft (default: torchvision downloads them) or mended '
-                        '(default: those that come with ltseg)')
-    p.add_argument('--motion-model', default='QuadraticFull_fk3', metavar='NAME',
-                   help='how a segment may move: Constant, Affine, QuadraticPlanar or '
-                        'QuadraticFull in space; with _fkN behind it, it changes over time as a '
-                        'spline with a control point every N frames')
-    p.add_argument('--size', type=_size, metavar='HxW',
-                   help='working size: flow is reduced to this height and width before it is '
-                        'segmented; default: about 128x224 in the shape of the input')
-    p.add_argument('--device', metavar='NAME',
-                   help='where the network runs, such as cpu or cuda; default: a GPU if there is '
-                        'one')
-    _extra_options(p, 'auto')
-
-# %% ../nbs/90_cli.ipynb #13e77b1c
-_BAD_FLOW = 'where flow is NaN or infinite: stop with an error, or take it as zero'
-
-def _stream_options(p): # of a video of any length
-    p.add_argument('--bad-flow', choices=('error', 'zero'), default='error', help=_BAD_FLOW)
-    p.add_argument('--fps', type=float, metavar='X',
-                   help='frames per second; default: what the input says, else 25')
-    p.add_argument('--window', type=int, default=48, metavar='N',
-                   help='a long video is segmented in windows of N flows, one after the other')
-    p.add_argument('--overlap', type=int, default=8, metavar='N',
-                   help='flows that a window shares with the next; by them segments keep their '
-                        'numbers')
-    p.add_argument('--most', type=int, default=1920*1080, metavar='PIXELS',
-                   help='frames with more pixels are reduced as they are read; default: 2073600, '
-                        'which is 1920x1080')
-    p.add_argument('--resume', action='store_true',
-                   help='go on with an unfinished result in OUT; a finished one is left as it is')
-    p.add_argument('--overwrite', action='store_true', help='replace an earlier result in OUT')
-    p.add_argument('--shard', metavar='I/N', help='for many videos and several machines: take '
-                   'only every N-th video, beginning with the I-th, such as 1/4; default: what '
-                   'SLURM says in a job array, else all videos')
-
 # %% ../nbs/90_cli.ipynb #2784b5d6
 def build_parser() -> argparse.ArgumentParser:
-    'The parser of `ltseg`: a sub-parser for each command; what it parses has the function as `run`.'
-    parser = _Parser(prog='ltseg',
-                     description='Segment a video into the parts that move coherently.',
-                     epilog='ltseg COMMAND --help explains a command. To begin: ltseg demo. The exit '
-                     'status is 0, or 1 if some of many videos failed, 2 for an error, 130 after '
-                     'Ctrl-C.')
+    'The parser of `ltseg`: a sub-parser for each command; what it parses has the function as `run`, and the dataclass as `options`.'
+    parser = _Parser(prog='ltseg', description='Segment a video into the parts that move coherently.',
+                     epilog='ltseg COMMAND --help explains a command. To begin: ltseg demo. The exit status is 0, or 1 if some of many '
+                     'videos failed, 2 for an error, 130 after Ctrl-C.')
     parser.add_argument('--version', action='version', version=f'ltseg {__version__}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    for add in (_add_segment, _add_demo, _add_report, _add_split, _add_flow, _add_train,
-                _add_predict, _add_evaluate, _add_export):
-        add(commands)
-    for command in commands.choices.values(): _limit_numbers(command)
+    runs = dict(segment=_segment, demo=_demo, report=_report, split=_split, flow=_flow, train=_train, predict=_predict,
+                evaluate=_evaluate, export=_export)
+    for name, options in COMMANDS.items():
+        p = commands.add_parser(name, help=options.help, description=options.__doc__, epilog=f'Example: ltseg {options.example}')
+        add_options(p, options)
+        p.set_defaults(run=runs[name], options=options, parser=p)
     return parser
 
-def _add_segment(commands):
-    p = commands.add_parser('segment', help='segment a video (the main job)',
-                            description='Segment a video into the parts that move coherently. OUT '
-                            'gets an image of segment numbers for each frame (labels/, PNG), the '
-                            'segments laid over the video (overlay.mp4), an overview '
-                            '(contact_sheet.png), how each segment moves (segments.json), the '
-                            'options (settings.json) and the times (timing.json).',
-                            epilog='Example: ltseg segment clip.mp4 -o OUT -K auto')
-    p.add_argument('inputs', nargs='+', metavar='INPUT', help='video file, folder of frames, folder '
-                   'of flow files, .npy/.npz flow volume, camera such as /dev/video0, or - for a '
-                   'video on standard input; for many videos: several of these, a folder of videos, '
-                   'or a .txt file with one path per line')
-    p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder for the results; for '
-                   'many videos it gets a folder for each, and manifest.csv, and finished videos '
-                   'are skipped')
-    _add_segment_options(p, 4)
-    _stream_options(p)
-    p.set_defaults(run=_segment, parser=p)
-
-def _add_demo(commands):
-    p = commands.add_parser('demo', help='try it: render a clip, segment it, compare with the truth',
-                            description='Render a short clip of three moving objects, estimate its '
-                            'flow, segment it, and print how well the segments overlap with the '
-                            'true objects (intersection over union, 1 is perfect).',
-                            epilog='Example: ltseg demo -o DEMO')
-    p.add_argument('-o', '--out', default='ltseg-demo', metavar='OUT',
-                   help='folder for the results; an earlier result in it is replaced')
-    _add_segment_options(p, 'auto')
-    p.set_defaults(run=_demo, parser=p)
-
-# %% ../nbs/90_cli.ipynb #e132a4a4
-def _add_report(commands):
-    p = commands.add_parser('report', help='show a result as one HTML page',
-                            description='Write one HTML page that shows a result of ltseg segment '
-                            'in any browser, without other files: move through time, switch '
-                            'segments on and off, read how they move.',
-                            epilog='Example: ltseg report OUT')
-    p.add_argument('result', metavar='OUT', help='folder that ltseg segment or demo wrote')
-    p.add_argument('-o', '--out', metavar='FILE', help='page to write, .html; an earlier one is '
-                   'replaced; default: OUT/report.html')
-    p.add_argument('--source', metavar='INPUT', help='video or folder of the frames; default: the '
-                   'input that settings.json names, else overlay.mp4')
-    p.add_argument('--width', type=int, default=640, metavar='N',
-                   help='longer side of the frames in the page, in pixels, at most')
-    p.add_argument('--max-frames', type=int, default=240, metavar='N',
-                   help='frames in the page, at most; a longer video is thinned evenly')
-    p.add_argument('--quality', type=int, default=72, metavar='N',
-                   help='quality of the pictures, 0 to 100')
-    p.set_defaults(run=_report, parser=p)
-
-# %% ../nbs/90_cli.ipynb #41044733
-def _plain(text): # 10 -> 10, 0.1 -> 0.1, True -> True, gloo -> 'gloo'
-    try: return json.loads({'True': 'true', 'False': 'false', 'None': 'null'}.get(text, text))
-    except json.JSONDecodeError: return text
-
-def _side(text): # 128 -> 128, 0.5 -> 0.5: pixels, or a fraction
-    try: side = float(text)
-    except ValueError: side = 0.
-    if not side > 0 or side > 1 and not side.is_integer():
-        raise argparse.ArgumentTypeError(f'expected pixels, or a fraction of at most 1, found {text!r}')
-    return int(side) if side > 1 else side
-
-def _weights(text): # '{"EulerPottsl1R3": 1}' -> dict
-    value = _plain(text)
-    if isinstance(value, dict) and all(type(w) in (int, float) for w in value.values()): return value
-    raise argparse.ArgumentTypeError(f"""expected names with weights in JSON, such as
-        '{{"EulerPottsl1R3": 1}}', found {text!r}""".replace('\n       ', ''))
-
-# %% ../nbs/90_cli.ipynb #a4bd9b35
-def _generated_options(p):
-    p.add_argument('--shards', nargs='+', default=(), metavar='DIR',
-                   help='folders of rendered training volumes, such as OUT/shard of another run')
-    p.add_argument('--synthetic', type=int, default=0, metavar='N',
-                   help='render N volumes into OUT/shard first; default: none')
-    p.add_argument('--scenes', choices=_SCENES, default='flat',
-                   help='what is rendered: flat scenes have a ground and few still things; deep '
-                        'ones have up to thirteen still things at many depths, and objects whose '
-                        'motions differ')
-    p.add_argument('--textures', nargs='+', default=(), metavar='DIR',
-                   help='folders of pictures for the surfaces of rendered scenes')
-    p.add_argument('--videos', nargs='+', default=(), metavar='PATH',
-                   help='videos or folders of frames, to train on without labels')
-    p.add_argument('--real-share', type=float, default=.5, metavar='P',
-                   help='share of the samples that come from the videos, 0 to 1, where there '
-                        'are rendered volumes, too')
-    p.add_argument('--flow', choices=_FLOWS, default='dis', help='how the flow of rendered '
-                   'scenes and videos is estimated')
-    p.add_argument('--steps', type=int, default=2000, metavar='N',
-                   help='training steps, rounded up to whole epochs')
-    p.add_argument('--epoch-steps', type=int, default=100, metavar='N',
-                   help='steps of an epoch, that is, from one validation to the next')
-    p.add_argument('--val', type=int, default=48, metavar='N',
-                   help='volumes of each source that are kept for validation')
-
-def _split_options(p):
-    p.add_argument('--data-file', metavar='NAME', help='tables NAME_train.csv and NAME_val.csv, as '
-                   'ltseg split writes them; looked for here and in the base folder')
-    p.add_argument('--base-dir', default='.', metavar='DIR',
-                   help='folder that the paths in the tables start from')
-    p.add_argument('--inputs', nargs='+', default=(), metavar='REQUEST',
-                   help='flows that the network sees of each row, such as Flow-1 Flow Flow+1 (the '
-                        'one before, its own, the one after); default: --len-seq flows, the row in '
-                        'their middle')
-    p.add_argument('--flows-volume', nargs='+', default=(), metavar='REQUEST',
-                   help='flows that the motion models explain; default: the inputs')
-    p.add_argument('--boundaries', choices=_BOUNDARIES, default='Strict',
-                   help='rows too near to the ends of a sequence: Strict leaves them out, Periodic '
-                        'mirrors the sequence there, Ignore repeats its outermost flow')
-    p.add_argument('--subsample', type=int, default=1, metavar='N', help='use every N-th row only')
-    p.add_argument('--cache', choices=('disk', 'memory', 'none'), default='disk',
-                   help='where flow is kept once it is read and resized')
-
-# %% ../nbs/90_cli.ipynb #1536dad7
-def _volume_options(p):
-    p.add_argument('--size', type=_size, metavar='HxW',
-                   help='height and width; default: those of the shards, else 128x224')
-    p.add_argument('--image-size', nargs='+', type=_side, dest='size', metavar='N',
-                   default=argparse.SUPPRESS, help='the same as two numbers H W, or (of a DataSplit) '
-                   'one fraction of the size of its files')
-    p.add_argument('--length', '--len-seq', type=int, metavar='T',
-                   help='number of flows; default: that of the inputs or of the shards, else 9 for a '
-                        'DataSplit, 24 otherwise')
-    p.add_argument('--bad-flow', choices=('error', 'zero'), default='error', help=_BAD_FLOW)
-    p.add_argument('--augment', '--flow-augmentation', nargs='*', metavar='NAME',
-                   help='random changes of the samples, in this order: '
-                        'globalmotion.MODEL.STRENGTH, scaletemporal.STRENGTH (or STRENGTHi), crop, '
-                        'flip, rotate, illumination, zoom, cameramotion; STRENGTH is light, medium '
-                        'or strong; no name: none; default: globalmotion.QuadraticFull_fk3.light '
-                        'for a DataSplit, else flip zoom cameramotion')
-    p.add_argument('--perturb', '--experimental-flag', nargs='*', choices=_PERTURBATIONS,
-                   metavar='NAME', help='spoil the input now and then, in training only: '
-                   + ', '.join(_PERTURBATIONS) + '; no name: none; default: the first two')
-
-def _network_options(p):
-    p.add_argument('--network', choices=_NETWORKS, help='architecture; default: ltms, the published '
-                   'one, for a DataSplit, else lean')
-    p.add_argument('-L', '--masks', type=int, metavar='K',
-                   help='number of masks, that is, of segments; default: 4 for ltms, up to 8 for '
-                        'lean')
-    p.add_argument('--norm', choices=_NORMS,
-                   help='how features are normalised; default: as the network has it')
-    p.add_argument('--queries', choices=('learnt', 'gaussian'),
-                   help='what a mask begins as: a learnt or a random vector; default: as the '
-                        'network has it')
-    p.add_argument('--decoder', choices=('transformer', 'slots'),
-                   help='what refines the queries; slots: slot attention; default: as the network '
-                        'has it')
-    p.add_argument('--finetune', metavar='WEIGHTS', help='start from these weights: a name, a '
-                   '.safetensors or a .ckpt file; with another -L the queries begin afresh')
-
-# %% ../nbs/90_cli.ipynb #2836dbad
-def _loss_options(p):
-    p.add_argument('--recipe', choices=_RECIPES,
-                   help='a set of losses and a schedule: synthetic and deep learn from ground truth, '
-                        'ltms, the published one, without; deep is that of --scenes deep; default: ltms for that '
-                        'network, else synthetic, or deep with such scenes')
-    p.add_argument('--supervised', type=float, metavar='X',
-                   help="weight of the loss with ground truth; default: the recipe's")
-    p.add_argument('--unsupervised', type=float, metavar='X',
-                   help="weight of the loss without ground truth; default: the recipe's")
-    p.add_argument('--loss', choices=('pieceFitScale', 'pieceFit'),
-                   help='the loss without ground truth; default: pieceFitScale, as published')
-    p.add_argument('--distance', choices=_DISTANCES,
-                   help='how far flow and motion model are apart; default: l1, as published')
-    p.add_argument('--regularisation', type=_weights, metavar='JSON',
-                   help='weights of ' + ', '.join(_REGULARISERS)
-                        + """; default: '{"EulerPottsl1R3": 1}', as published""")
-    p.add_argument('--motion-model', '--param-model', metavar='NAME',
-                   help='how a segment may move, such as Affine in space; with _fkN behind it also '
-                        'over time, with a control point every N frames; default: '
-                        'QuadraticFull_fk3, as published')
-
-def _optimiser_options(p):
-    p.add_argument('--schedule', '--scheduler', choices=_SCHEDULES,
-                   help="how the learning rate changes; default: the recipe's (ltms: WarmupDecay, as "
-                        'published; synthetic: cosine)')
-    p.add_argument('--lr', type=float, metavar='X', help="learning rate; default: the recipe's (ltms: "
-                   '1e-4, as published; synthetic: 1e-3)')
-    p.add_argument('--batch-size', type=int, metavar='N',
-                   help='volumes in a step; default: 3 for a DataSplit, as published, else 4')
-    p.add_argument('--average', type=float, default=0., metavar='D',
-                   help='validate and keep a running average of the weights with this decay, such '
-                        'as 0.997; default: no average')
-    p.add_argument('--seed', type=int, default=123, metavar='N',
-                   help='start of the random numbers')
-    p.add_argument('--workers', type=int, default=0, metavar='N',
-                   help='processes that load samples; default: none but the main one')
-    p.add_argument('--loggers', '--logger', nargs='+', choices=('csv', 'tensorboard', 'wandb'),
-                   default=(), help='where losses are logged besides the CSV file, which is always '
-                                    'there (WANDB_MODE=offline keeps wandb offline)')
-
-# %% ../nbs/90_cli.ipynb #c798b3d9
-_TRAINER = ('accelerator', 'strategy', 'devices', 'num_nodes', 'precision', 'fast_dev_run',
-            'max_epochs', 'min_epochs', 'max_steps', 'min_steps', 'max_time',
-            'limit_train_batches', 'limit_val_batches', 'overfit_batches',
-            'val_check_interval', 'check_val_every_n_epoch', 'num_sanity_val_steps', 'log_every_n_steps',
-            'accumulate_grad_batches', 'gradient_clip_val', 'gradient_clip_algorithm',
-            'deterministic', 'benchmark', 'inference_mode', 'use_distributed_sampler', 'profiler',
-            'detect_anomaly', 'sync_batchnorm')
-
-def _trainer_arguments(p):
-    for name in _TRAINER: p.add_argument('--' + name.replace('_', '-'), type=_plain, metavar='X')
-    p.add_argument('--gpus', type=int, metavar='N', help='short for --accelerator gpu --devices N')
-
-def _add_train(commands):
-    p = commands.add_parser('train', help='train a network',
-                         description='Train a network on rendered scenes (with ground truth) and '
-                         'on videos (without), or on the flow of a DataSplit, the CSV tables of a '
-                         'data set (without). OUT gets weights.safetensors, checkpoints, '
-                         'settings.json, logs/version_0/metrics.csv and, for a DataSplit, '
-                         'results.csv.',
-                         epilog='Example: ltseg train -o RUN --synthetic 1500 --steps 3000')
-    p.add_argument('-o', '--out', '--save-dir', required=True, metavar='OUT',
-                   help='folder of the run')
-    p.add_argument('--resume', action='store_true', help='go on from the last checkpoint in OUT')
-    for title, add, about in [
-            ('rendered scenes and videos', _generated_options, None),
-            ('or a DataSplit', _split_options, None),
-            ('volumes', _volume_options, 'A sample is a volume: some flows one after the other.'),
-            ('network', _network_options, None), ('losses', _loss_options, None),
-            ('optimisation', _optimiser_options, None),
-            ("Lightning's Trainer", _trainer_arguments,
-             'Passed on as they are; the documentation of PyTorch Lightning explains them.')]:
-        add(p.add_argument_group(title, about))
-    p.set_defaults(run=_train, parser=p)
-
-# %% ../nbs/90_cli.ipynb #057d848f
-def _add_split(commands):
-    p = commands.add_parser('split', help='list a data set in CSV tables',
-                         description='Write the tables NAME_train.csv, NAME_val.csv and '
-                         'NAME_test.csv, a row for each frame, for a data set with the folders of '
-                         'DAVIS, SegTrack v2 or FBMS, or with a plain folder of frames for each '
-                         'sequence. The data set may list its parts, or --val and --test do; else '
-                         'every sequence is in all three.',
-                         epilog='Example: ltseg split DAVIS --name DAVIS_D16Split '
-                         '--resolution 480p')
-    p.add_argument('folder', metavar='FOLDER', help='folder of the data set')
-    p.add_argument('--name', help="name of the tables; default: the folder's")
-    p.add_argument('-o', '--out', metavar='DIR', help='folder for the tables; default: DataSplit '
-                                                      'in the base folder')
-    p.add_argument('--base-dir', metavar='DIR', help='folder that the paths in the tables start '
-                   'from; default: FOLDER')
-    p.add_argument('--layout', choices=_LAYOUTS,
-                   help='how the folders are arranged; default: the first that fits')
-    p.add_argument('--resolution', metavar='NAME', help='for DAVIS, such as 480p')
-    p.add_argument('--annotations', metavar='NAME', help='for DAVIS: folder of the annotations, '
-                   'such as Annotations_unsupervised; default: Annotations')
-    p.add_argument('--image-set', metavar='NAME', help='for DAVIS: folder of the lists of '
-                   'sequences, such as 2016')
-    for part in ('val', 'test'):
-        p.add_argument(f'--{part}', nargs='+', default=(), metavar='SEQ',
-                       help=f'sequences of NAME_{part}.csv')
-    p.add_argument('--overwrite', action='store_true', help='replace earlier tables')
-    p.set_defaults(run=_split, parser=p)
-
-def _add_flow(commands):
-    p = commands.add_parser('flow', help='estimate the flow of a data set',
-                         description='Estimate the flow between consecutive images of each '
-                         'sequence, store it, and fill the Flow column of the tables. If it was '
-                         'stopped, start it again: it goes on where it was.',
-                         epilog='Example: ltseg flow --data-file DAVIS_D16Split --base-dir DAVIS')
-    p.add_argument('--data-file', required=True, metavar='NAME', help='NAME of the tables '
-                   'NAME_train.csv, NAME_val.csv and NAME_test.csv, or one CSV file')
-    p.add_argument('--base-dir', default='.', metavar='DIR', help='folder that the paths in the '
-                   'tables start from')
-    p.add_argument('--flow', choices=_FLOWS, default='dis', help='how flow is estimated, see '
-                   'ltseg segment --help')
-    p.add_argument('--flow-weights', metavar='FILE', help='weights for --flow raft or mended, '
-                   'see ltseg segment --help')
-    p.add_argument('--format', choices=_FLOW_FORMATS, default='png',
-                   help='png: as KITTI, rounded to 1/128 pixel; flo: exact, and nine times the size')
-    p.add_argument('-o', '--out', metavar='DIR', help='folder for the flow, inside the base folder; '
-                   'default: Flow')
-    p.add_argument('--label', metavar='NAME', help='folder for it within DIR, such as '
-                   'raft-small; default: the name of the estimator')
-    p.add_argument('--bad-flow', choices=('error', 'zero'), default='error',
-                   help=_BAD_FLOW)
-    p.set_defaults(run=_flow, parser=p)
-
-# %% ../nbs/90_cli.ipynb #2b439951
-_MOVING = '--method em, -K auto or --adapt' # where a motion model acts on labels
-
-def _table_options(p):
-    p.add_argument('--data-file', required=True, metavar='NAME',
-                   help='NAME of the table NAME_PART.csv, which is looked for here, in the base '
-                        'folder and in its DataSplit folder; or one CSV file')
-    p.add_argument('--base-dir', metavar='DIR', help='folder that the paths in the table start '
-                   'from; default: as in the training (settings.json in MODEL_DIR) or in the '
-                   'predictions, else the current folder')
-    p.add_argument('--part', choices=_PARTS, help='which part of the data set; default: what the name '
-                   'of the CSV file says, else val')
-    p.add_argument('--bad-flow', choices=('error', 'zero'), default='error',
-                   help=_BAD_FLOW)
-
-def _method_options(p):
-    p.add_argument('--model-dir', metavar='DIR', help='folder of a training run, whose weights are '
-                   'used (weights.safetensors, else best.ckpt)')
-    p.add_argument('--weights', metavar='NAME', help='other weights: a name, or a .safetensors or '
-                   '.ckpt file; default: those that come with ltseg')
-    p.add_argument('--method', choices=_METHODS, default='network', 
-                   help='how segments are found; em is a classical method (expectation '
-                        'maximisation) that needs no weights')
-    p.add_argument('-K', '-L', type=_segments, dest='K', metavar='N',
-                   help='number of segments, at most; auto: as many as there are motions; '
-                        'default: 4, or fewer if the weights have fewer')
-    p.add_argument('-cs', '--cut-size', type=int, default=-1, metavar='N',
-                   help='flows that the network sees at once; -1: all flows of a sequence')
-    p.add_argument('--low-memory', action='store_true',
-                   help='pass cuts through the network one by one, not as a batch; the result is the '
-                        'same up to rounding')
-    p.add_argument('--img-size', nargs=2, type=int, metavar=('H', 'W'),
-                   help='working size: flow is reduced to it before it is segmented; default: about '
-                        '128 224 in the shape of the flow')
-    p.add_argument('--motion-model', metavar='NAME',
-                   help='how a segment may move, see ltseg segment --help, where it acts: with '
-                        f'{_MOVING}; default: QuadraticFull_fk3')
-    p.add_argument('--device', help='where the network runs, such as cpu or cuda; default: a '
-                   'GPU if there is one')
-    _extra_options(p, 'none')
-
-def _output_options(p, default, pictures):
-    p.add_argument('-o', '--out', metavar='OUT', help=f'folder to write; default: {default}')
-    p.add_argument('--save-vis', action='store_true', help=pictures)
-    p.add_argument('--overwrite', action='store_true', help='replace an earlier result in OUT')
-
-# %% ../nbs/90_cli.ipynb #48971c41
-def _add_predict(commands):
-    p = commands.add_parser('predict', help='segment all sequences of a table',
-                         description='Segment all sequences of a DataSplit, the CSV tables of a '
-                         'data set with flow (see ltseg split and ltseg flow). OUT gets '
-                         'labels/SEQUENCE/FRAME.png, images of segment numbers at the size of the '
-                         'frames, and predictions.json. It appears when all is done.',
-                         epilog='Example: ltseg predict --data-file DAVIS_D16Split --base-dir '
-                         'DAVIS --model-dir SavedModels/YourModel -cs -1 --save-vis')
-    _table_options(p)
-    _method_options(p)
-    _output_options(p, 'MODEL_DIR/predictions/NAME_PART',
-                    'also an overlay video and a contact sheet of each sequence')
-    p.add_argument('--devices', type=int, default=1, metavar='N',
-                   help='processes that share the sequences, each with a device of its own')
-    p.add_argument('--num-nodes', type=int, default=1, metavar='N',
-                   help='machines, with so many devices each')
-    p.add_argument('--strategy', default='auto', metavar='NAME',
-                   help='how Lightning uses several devices, such as ddp')
-    p.set_defaults(run=_predict, parser=p)
-
-def _add_evaluate(commands):
-    p = commands.add_parser('evaluate', help='score segments by the rules of a benchmark',
-                         description='Segment all sequences of a DataSplit, the CSV tables of a '
-                         'data set with flow and annotations, and score them. OUT gets scores.csv, '
-                         'frames.csv, scores.md, scores.png and settings.json. A rule must select '
-                         'the segments that are foreground. There are always two columns: by a rule '
-                         'without ground truth, and by one with it.',
-                         epilog='Example: ltseg evaluate --data-file DAVIS_D16Split --base-dir '
-                         'DAVIS --model-dir SavedModels/YourModel -cs -1 -cst -1 --select-mask '
-                         'optimax_all --save-vis')
-    _table_options(p)
-    _method_options(p)
-    p.add_argument('--predictions', metavar='DIR', help='score this folder of ltseg predict '
-                   'instead of segmenting anew; it must have all frames of the table')
-    p.add_argument('--benchmark', choices=_BENCHMARKS, default='davis16',
-                   help='whose rules: which scores, of which frames')
-    p.add_argument('--select-mask', choices=_RULES, metavar='RULE',
-                   help='how segments become foreground: ' + ', '.join(_RULES) + '; the first '
-                        'two work without ground truth; default: exceptbiggest (all but the largest '
-                        'segment) in the column without, optimax_all (the best subset) in the '
-                        'column with; for davis17: all segments')
-    p.add_argument('-cst', '--cut-select', type=int, default=-1, metavar='N',
-                   help='frames for which one selection is made; -1: the whole sequence')
-    _output_options(p, 'MODEL_DIR/evaluation/NAME_PART_BENCHMARK',
-                    'also a sheet of each sequence: segments, both selections, annotation')
-    p.set_defaults(run=_evaluate, parser=p)
-
-def _add_export(commands):
-    p = commands.add_parser('export', help='write labels as another program reads them',
-                         description='Write predictions as another program reads them. davis17, for '
-                         'the evaluation of DAVIS-2017: PNGs of label + 1, since 0 is no object '
-                         'there, and for the last frame, which has no flow, the labels before it.',
-                         epilog='Example: ltseg export --format davis17 '
-                         'SavedModels/YourModel/predictions/DAVIS_D17Split_val -o davis17')
-    p.add_argument('predictions', metavar='PREDICTIONS', help='folder that ltseg predict wrote')
-    p.add_argument('--format', choices=_FORMATS, default='davis17', help='for which program')
-    p.add_argument('-o', '--out', required=True, metavar='OUT', help='folder to write')
-    p.add_argument('--overwrite', action='store_true', help='replace an earlier export in OUT')
-    p.set_defaults(run=_export, parser=p)
-
 # %% ../nbs/90_cli.ipynb #cc3b9778
-def _estimator(args): # a name, or one of the estimators that take weights
-    if args.flow_weights is None: return args.flow
-    if args.flow not in ('raft', 'mended'):
-        raise InputError('--flow-weights', f'these are of raft or mended, but --flow is {args.flow}; '
+def _estimator(o): # a name, or one of the estimators that take weights
+    if o.flow_weights is None: return o.flow
+    if o.flow not in ('raft', 'mended'):
+        raise InputError('--flow-weights', f'these are of raft or mended, but --flow is {o.flow}; '
                          'give --flow raft or --flow mended with them')
     from ltseg.video import FLOW_ESTIMATORS
-    return FLOW_ESTIMATORS[args.flow](args.flow_weights)
+    return FLOW_ESTIMATORS[o.flow](o.flow_weights)
 
-def _or_none(name): return None if name == 'none' else name
+def _asked(cls, o): # -> keywords of `segment` or `stream`
+    idle = given(o, 'weights', 'device') if o.method == 'em' else []
+    if idle: raise InputError(idle[0], 'has no effect with --method em, which is no network')
+    return keywords(cls, o) | dict(flow=_estimator(o))
 
-def _segment_arguments(args):
-    for name in ('weights', 'device'): # which EM has not
-        if args.method == 'em' and getattr(args, name) != args.parser.get_default(name):
-            raise InputError(f'--{name}', 'has no effect with --method em, which is no network')
-    return dict(K=args.K, method=args.method, weights=args.weights, flow=_estimator(args),
-                motion_model=args.motion_model, size=args.size, device=args.device,
-                adapt=args.adapt, refine=_or_none(args.refine), appearance=_or_none(args.appearance))
-
+# %% ../nbs/90_cli.ipynb #90seg01b
 def _summary(segments, flows, seconds, out):
     times = ', '.join(f'{stage} {s:.1f} s' for stage, s in seconds.items())
     return f'{segments} segments in {flows} flows ({times}) → {out}'
 
-def _streamed(args, source, method): # method: a name, or one that is open
+def _streamed(o, source, method): # method: a name, or one that is open
     from ltseg.inference import stream
-    return stream(source, **_segment_arguments(args) | dict(method=method), bad_flow=args.bad_flow,
-                  fps=args.fps, window=args.window, overlap=args.overlap, most=args.most)
+    return stream(source, **_asked(StreamOptions, o) | dict(method=method))
 
-def _segment(args):
+def _segment(o):
     from ltseg.archive import is_archive
-    if is_archive(args.inputs): return _segment_all(args)
-    if args.shard is not None: raise InputError('--shard', 'several videos', 'one')
+    if is_archive(o.inputs): return _segment_all(o)
+    if o.shard is not None: raise InputError('--shard', 'several videos', 'one')
     from ltseg.result import check_output
-    check_output(args.out, args.overwrite, args.resume) # before minutes of work, not after them
-    video = _streamed(args, args.inputs[0], args.method)
-    done = video.save(args.out, args.overwrite, args.resume, progress=sys.stderr.isatty())
+    check_output(o.out, o.overwrite, o.resume) # before minutes of work, not after them
+    video = _streamed(o, o.inputs[0], o.method)
+    done = video.save(o.out, o.overwrite, o.resume, progress=sys.stderr.isatty())
     return _summary(done.segments, done.flows, done.seconds, done.out)
 
 # %% ../nbs/90_cli.ipynb #0526a45d
-def _opened_once(args): # the method, and what settings say of the options; what is wrong with them is said before the first video
+def _opened_once(o): # the method, and what settings say of the options; what is wrong with them is said before the first video
     from ltseg.inference import check_window, describe, make_plan, open_method
     from ltseg.motion import MotionModel
-    given, model = _segment_arguments(args), MotionModel(args.motion_model)
-    method = open_method(args.method, args.weights, model, args.device)
-    make_plan(method, args.K, args.adapt, given['refine'], model, given['appearance'])
-    check_window(args.window, args.overlap)
-    told = describe(method, args.K, given['flow'], args.motion_model, args.bad_flow, args.adapt, given['refine'], args.most, given['appearance'])
-    told |= dict(window=args.window, overlap=args.overlap)
-    if args.fps is not None: told['fps'] = args.fps
-    if args.size is not None: told['size'] = list(args.size)
-    return method, told
+    asked, model = StreamOptions(**_asked(StreamOptions, o)), MotionModel(o.motion_model)
+    method = open_method(o.method, o.weights, model, o.device)
+    make_plan(method, o.K, o.adapt, o.refine, model, o.appearance)
+    check_window(o.window, o.overlap)
+    return method, describe(method, asked)
 
-def _segment_all(args): # -> summary, exit status
+def _segment_all(o): # -> summary, exit status
     from ltseg.archive import Shard, find_videos, name_videos, work_off
     from ltseg.inference import changed, fingerprint
-    if args.overwrite and args.resume: raise InputError('--resume', 'goes on with results, --overwrite begins anew: give one of them')
-    shard = Shard.of_environment(os.environ) if args.shard is None else Shard.of(args.shard)
-    method, options = _opened_once(args)
-    segment = lambda video, out, again: _streamed(args, video, method).save(out, again, not again)
+    if o.overwrite and o.resume: raise InputError('--resume', 'goes on with results, --overwrite begins anew: give one of them')
+    shard = Shard.of_environment(os.environ) if o.shard is None else Shard.of(o.shard)
+    method, options = _opened_once(o)
+    segment = lambda video, out, again: _streamed(o, video, method).save(out, again, not again)
     def check(video, made):
         now = fingerprint(video) # None: it is gone, but its result is here
         return changed(made, options if now is None else options | dict(fingerprint=now))
-    rows = work_off(name_videos(find_videos(args.inputs)), args.out, segment, shard, args.overwrite, check,
+    rows = work_off(name_videos(find_videos(o.inputs)), o.out, segment, shard, o.overwrite, check,
                     progress=sys.stderr.isatty())
     failed = [r for r in rows if r.state == 'failed']
     told = [r.error if r.error.startswith(str(r.video)) else f'{r.video}: {r.error}' for r in failed]
-    summary = f'{len(rows) - len(failed)} videos done, {len(failed)} failed → {Path(args.out)/shard.manifest}'
+    summary = f'{len(rows) - len(failed)} videos done, {len(failed)} failed → {Path(o.out)/shard.manifest}'
     return '\n'.join([*told, summary]), int(bool(failed))
 
 # %% ../nbs/90_cli.ipynb #99287b73
-def _demo(args):
+def _demo(o):
     import tempfile
     from ltseg.result import check_output
-    check_output(args.out, overwrite=True)
+    check_output(o.out, overwrite=True)
     from ltseg.evaluation import davis_j, match_segments
     from ltseg.inference import segment
     from ltseg.selection import select
@@ -707,8 +175,8 @@ def _demo(args):
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder)/'demo.mp4'
         write_video(clip, scene.frames, fps=12)
-        result = segment(clip, **_segment_arguments(args), progress=sys.stderr.isatty())
-        out = result.save(args.out, overwrite=True, progress=sys.stderr.isatty())
+        result = segment(clip, **_asked(SegmentOptions, o), progress=sys.stderr.isatty())
+        out = result.save(o.out, overwrite=True, progress=sys.stderr.isatty())
         labels = result.labels # may need the clip, to refine
     truth = scene.labels[:-1]
     moving = davis_j(select('exceptbiggest', labels), truth > 0).mean()
@@ -720,130 +188,122 @@ def _demo(args):
             f'Look at {out/"overlay.mp4"}, or make a page to explore: ltseg report {out}')
 
 # %% ../nbs/90_cli.ipynb #a0520001
-def _report(args):
+def _report(o):
     from ltseg.report import write_report
-    page = write_report(args.result, args.out, args.source, args.width, args.max_frames, args.quality)
+    page = write_report(o.result, o.out, o.source, o.width, o.max_frames, o.quality)
     return f'{page.stat().st_size/1e6:.1f} MB → {page}'
 
 # %% ../nbs/90_cli.ipynb #fa5262dd
-def _train(args):
+def _train(o):
     warnings.filterwarnings('ignore', message='.*LeafSpec|.*exists and is not empty')
     from ltseg.train import TrainSettings, train
     logging.getLogger('pytorch_lightning').setLevel(logging.WARNING) # no advertisements
     logging.getLogger('ltseg').setLevel(logging.INFO) # such as the number of rows
-    values = {k: v for k, v in vars(args).items() if k not in ('run', 'parser', 'resume', 'gpus')}
-    trainer = {k: v for k in _TRAINER if (v := values.pop(k)) is not None}
-    if args.gpus is not None:
+    trainer = {k: v for k, v in keywords(LightningOptions, o).items() if v is not None}
+    if o.gpus is not None:
         if {'accelerator', 'devices'} & set(trainer):
             raise InputError('--gpus', 'says the same as --accelerator and --devices; leave one of them out')
-        trainer |= dict(accelerator='gpu', devices=args.gpus)
-    weights = train(TrainSettings(**values, trainer=trainer), resume=args.resume,
+        trainer |= dict(accelerator='gpu', devices=o.gpus)
+    weights = train(TrainSettings(**keywords(TrainOptions, o), trainer=trainer), resume=o.resume,
                     progress=sys.stdout.isatty()) # where Lightning draws its bars
     return f'weights → {weights}'
 
 # %% ../nbs/90_cli.ipynb #e1432f73
-def _split(args):
+def _split(o):
     from ltseg.splits import split_folder
-    values = {k: v for k, v in vars(args).items() if k not in ('run', 'parser')}
-    files = split_folder(**values, progress=sys.stderr.isatty())
+    files = split_folder(**vars(o), progress=sys.stderr.isatty())
     return f'tables → {", ".join(map(str, files))}'
 
-def _flow(args):
+def _flow(o):
     from ltseg.splits import fill_flow
-    done = fill_flow(args.data_file, args.base_dir, _estimator(args), args.format, args.out,
-                     args.label or args.flow, args.bad_flow, progress=sys.stderr.isatty())
+    done = fill_flow(o.data_file, o.base_dir, _estimator(o), o.format, o.out, o.label or o.flow, o.bad_flow,
+                     progress=sys.stderr.isatty())
     return (f'{done.estimated} flows estimated, {done.kept} kept → {done.folder}; tables: '
             + ', '.join(map(str, done.files)))
 
 # %% ../nbs/90_cli.ipynb #6047ac50
-def _base_dir(args, recorded): # recorded: settings that may tell
-    return args.base_dir or recorded.get('base_dir') or '.'
+def _base_dir(o, recorded): # recorded: settings that may tell
+    return o.base_dir or recorded.get('base_dir') or '.'
 
-def _read_table(args, recorded, columns=('Flow', 'Image', 'GtMask')): # columns: of needed files
+def _read_table(o, recorded, columns=('Flow', 'Image', 'GtMask')): # columns: of needed files
     from ltseg.splits import read_split
-    split = read_split(args.data_file, _base_dir(args, recorded), args.part or 'val', columns)
-    if args.part not in (None, split.part):
-        raise InputError('--part', f'{split.file} is the part {split.part}, not {args.part}')
+    split = read_split(o.data_file, _base_dir(o, recorded), o.part or 'val', columns)
+    if o.part not in (None, split.part):
+        raise InputError('--part', f'{split.file} is the part {split.part}, not {o.part}')
     return split
 
-def _given(args, *names): # those of the options that are not at their default, as they are written
-    changed = (n for n in names if getattr(args, n) != args.parser.get_default(n))
-    return ['-K' if n == 'K' else '--' + n.replace('_', '-') for n in changed]
-
-def _refuse_idle(args, name, acts, where): # what does nothing must not look as if it had
-    if _given(args, name) and not acts:
-        raise InputError(*_given(args, name), f'does nothing here; it acts with {where}')
-
-def _check_method(args, pictures=()): # pictures: the options that draw by the motion model
-    moving = args.method == 'em' or args.K == 'auto' or args.adapt or any(getattr(args, n) for n in pictures)
-    where = ', '.join([_MOVING, *('--' + n.replace('_', '-') for n in pictures)])
-    _refuse_idle(args, 'motion_model', moving, where)
-    _refuse_idle(args, 'low_memory', args.cut_size != -1, '--cut-size')
-    _refuse_idle(args, 'device', args.method == 'network', '--method network')
-
-def _open_method(args, device=None): # device: another one than the arguments say
-    from ltseg.predict import load_method
-    given = [n for n in ('model_dir', 'weights') if getattr(args, n) is not None]
-    if args.method == 'em' and given or len(given) > 1:
-        what = [*_given(args, *given), *(['--method em'] if args.method == 'em' else [])]
-        raise InputError(' and '.join(what), 'each says how segments are found; give one of them')
-    return load_method(args.method, args.weights or 'default', args.model_dir,
-                       args.motion_model or 'QuadraticFull_fk3', device or args.device)
-
-def _run_settings(args): # of the training, {} where there is none
+def _run_settings(o): # of the training, {} where there is none
     from ltseg.predict import run_settings
-    return {} if args.model_dir is None else run_settings(args.model_dir)
+    return {} if o.model_dir is None else run_settings(o.model_dir)
 
-def _out(args, kind, name):
-    if args.out is not None: return Path(args.out)
-    if args.model_dir is not None: return Path(args.model_dir)/kind/name
+def _out(o, kind, name):
+    if o.out is not None: return Path(o.out)
+    if o.model_dir is not None: return Path(o.model_dir)/kind/name
     raise InputError('-o', 'name a folder to write, or --model-dir, to write into that')
 
-def _predicted(args, split, method=None, progress=None): # method: opened already
+# %% ../nbs/90_cli.ipynb #90met01b
+_MOVING = '--method em, -K auto or --adapt' # where a motion model acts on labels
+
+def _refuse_idle(o, name, acts, where): # what does nothing must not look as if it had
+    if given(o, name) and not acts:
+        raise InputError(*given(o, name), f'does nothing here; it acts with {where}')
+
+def _check_method(o, pictures=()): # pictures: the options that draw by the motion model
+    moving = o.method == 'em' or o.K == 'auto' or o.adapt or any(getattr(o, n) for n in pictures)
+    where = ', '.join([_MOVING, *map(spelling, pictures)])
+    _refuse_idle(o, 'motion_model', moving, where)
+    _refuse_idle(o, 'low_memory', o.cut_size != -1, '--cut-size')
+    _refuse_idle(o, 'device', o.method == 'network', '--method network')
+
+def _open_method(o, device=None): # device: another one than the arguments say
+    from ltseg.predict import load_method
+    which = given(o, 'model_dir', 'weights')
+    if o.method == 'em' and which or len(which) > 1:
+        what = [*which, *(['--method em'] if o.method == 'em' else [])]
+        raise InputError(' and '.join(what), 'each says how segments are found; give one of them')
+    return load_method(o.method, o.weights or 'default', o.model_dir,
+                       o.motion_model or 'QuadraticFull_fk3', device or o.device)
+
+def _predicted(o, split, method=None, progress=None): # method: opened already
     from ltseg.predict import predict
     if progress is None: progress = sys.stderr.isatty()
-    return predict(split, method or _open_method(args), args.K, args.cut_size, args.low_memory,
-                   args.img_size, args.bad_flow, args.motion_model, progress,
-                   args.adapt, _or_none(args.refine), _or_none(args.appearance))
+    return predict(split, method or _open_method(o), progress, **keywords(PredictOptions, o))
 
 # %% ../nbs/90_cli.ipynb #10b9ce52
-def _predict(args):
+def _predict(o):
     from ltseg.predict import PREDICTIONS, save_predictions
-    several = args.devices > 1 or args.num_nodes > 1
-    _check_method(args, ['save_vis'])
-    _refuse_idle(args, 'strategy', several, '--devices or --num-nodes')
-    split = _read_table(args, _run_settings(args), columns=('Flow', 'Image'))
-    out = _out(args, 'predictions', f'{split.name}_{split.part}')
-    check_folder(out, PREDICTIONS, args.overwrite) # before minutes of work, not after them
-    if several: _predict_on_devices(args, split, out)
+    several = o.devices > 1 or o.num_nodes > 1
+    _check_method(o, ['save_vis'])
+    _refuse_idle(o, 'strategy', several, '--devices or --num-nodes')
+    split = _read_table(o, _run_settings(o), columns=('Flow', 'Image'))
+    out = _out(o, 'predictions', f'{split.name}_{split.part}')
+    check_folder(out, PREDICTIONS, o.overwrite) # before minutes of work, not after them
+    if several: _predict_on_devices(o, split, out)
     else:
-        save_predictions(_predicted(args, split), out, args.save_vis, args.overwrite)
+        save_predictions(_predicted(o, split), out, o.save_vis, o.overwrite)
     return f'{len(split.sequences)} sequences → {out}'
 
-def _predict_on_devices(args, split, out):
+def _predict_on_devices(o, split, out):
     warnings.filterwarnings('ignore', message='.*LeafSpec|.*does not have many workers')
     from ltseg.devices import predict_on_devices
     logging.getLogger('pytorch_lightning').setLevel(logging.WARNING) # no advertisements
     kinds = {None: 'auto', 'cpu': 'cpu', 'cuda': 'gpu'}
-    if args.device not in kinds:
-        raise InputError('--device', 'cpu or cuda with several devices', repr(args.device))
-    options = dict(accelerator=kinds[args.device], devices=args.devices,
-                   num_nodes=args.num_nodes, strategy=args.strategy)
-    predict_on_devices(split, lambda device: _open_method(args, device),
-                       lambda one, method: _predicted(args, one, method, progress=False),
-                       out, options, args.save_vis, args.overwrite)
+    if o.device not in kinds:
+        raise InputError('--device', 'cpu or cuda with several devices', repr(o.device))
+    options = dict(accelerator=kinds[o.device], devices=o.devices,
+                   num_nodes=o.num_nodes, strategy=o.strategy)
+    predict_on_devices(split, lambda device: _open_method(o, device),
+                       lambda one, method: _predicted(o, one, method, progress=False),
+                       out, options, o.save_vis, o.overwrite)
 
 # %% ../nbs/90_cli.ipynb #9f691129
-_OF_METHOD = ('weights', 'method', 'K', 'cut_size', 'low_memory', 'img_size', 'device', 'bad_flow',
-              'motion_model', 'adapt', 'refine', 'appearance')
-
-def _finished_predictions(args): # None: there are none, predict anew
+def _finished_predictions(o): # None: there are none, predict anew
     from ltseg.predict import read_predictions
-    if args.predictions is None: return None
-    idle = _given(args, *_OF_METHOD)
+    if o.predictions is None: return None
+    idle = given(o, 'method', 'weights', 'device', *keywords(PredictOptions, o))
     if idle: raise InputError(', '.join(idle), 'does nothing beside --predictions, which are segmented already')
-    done = read_predictions(args.predictions)
-    if args.model_dir is not None: _check_weights(done, args.model_dir)
+    done = read_predictions(o.predictions)
+    if o.model_dir is not None: _check_weights(done, o.model_dir)
     return done
 
 def _check_weights(done, model_dir): # are these predictions of the weights in that folder?
@@ -853,24 +313,23 @@ def _check_weights(done, model_dir): # are these predictions of the weights in t
     if done.settings.get('weights_sha256') != sha256(weights.read_bytes()).hexdigest():
         raise InputError('--predictions', f'{done.folder} was not made with {weights}; run ltseg predict again, or leave --model-dir out')
 
-def _evaluate(args):
+def _evaluate(o):
     from ltseg.scoring import (SCORES, check_annotations, from_predictions, from_segmentations,
                                save_evaluation)
-    done = _finished_predictions(args)
-    _check_method(args)
-    split = _read_table(args, done.settings if done else _run_settings(args))
-    out = _out(args, 'evaluation', f'{split.name}_{split.part}_{args.benchmark}')
-    check_folder(out, SCORES, args.overwrite)
-    check_annotations(split, args.benchmark)
+    done = _finished_predictions(o)
+    _check_method(o)
+    split = _read_table(o, done.settings if done else _run_settings(o))
+    out = _out(o, 'evaluation', f'{split.name}_{split.part}_{o.benchmark}')
+    check_folder(out, SCORES, o.overwrite)
+    check_annotations(split, o.benchmark)
     results = (from_predictions(done, split) if done
-               else from_segmentations(_predicted(args, split)))
-    scores = save_evaluation(results, out, args.benchmark, args.select_mask, args.cut_select,
-                             args.save_vis, args.overwrite)
+               else from_segmentations(_predicted(o, split)))
+    scores = save_evaluation(results, out, o.save_vis, o.overwrite, **keywords(EvaluateOptions, o))
     return f'{scores} → {out}'
 
-def _export(args):
+def _export(o):
     from ltseg.predict import export
-    return f'{args.format} → {export(args.predictions, args.out, args.format, args.overwrite)}'
+    return f'{o.format} → {export(o.predictions, o.out, o.format, o.overwrite)}'
 
 # %% ../nbs/90_cli.ipynb #10596e4d
 class _Stderr(logging.Handler): # to stderr as it is now, which tests and notebooks redirect
@@ -911,16 +370,16 @@ def _stoppable(): # only where nobody else handles the signals
         for n in taken: signal.signal(n, signal.SIG_DFL)
 
 # %% ../nbs/90_cli.ipynb #2688c556
-def _way_on(args): # None before they are parsed
-    if args is None or args.run is not _flow and not hasattr(args, 'resume'): return ''
-    instead = ' instead of --overwrite' if getattr(args, 'overwrite', False) else ''
-    resume = '' if getattr(args, 'resume', True) else f' with --resume{instead}'
+def _way_on(o): # the options; None before they are known
+    if o is None or not isinstance(o, FlowCommand) and not hasattr(o, 'resume'): return ''
+    instead = ' instead of --overwrite' if getattr(o, 'overwrite', False) else ''
+    resume = '' if getattr(o, 'resume', True) else f' with --resume{instead}'
     return f'the same command{resume} goes on'
 
-def _stop_words(e, args): # -> what is said, exit status
+def _stop_words(e, o): # -> what is said, exit status
     number = getattr(e, 'number', signal.SIGINT)
     by = '' if number == signal.SIGINT else f' by {signal.Signals(number).name}'
-    return '; '.join(['ltseg: stopped' + by, *filter(None, getattr(e, '__notes__', [_way_on(args)]))]), 128 + number
+    return '; '.join(['ltseg: stopped' + by, *filter(None, getattr(e, '__notes__', [_way_on(o)]))]), 128 + number
 
 # %% ../nbs/90_cli.ipynb #1775f57e
 def _open_streams():
@@ -947,13 +406,10 @@ def _error_words(e): # in one line; those of the system without its number
     if isinstance(e, MemoryError): return f'not enough memory ({e})' if str(e) else 'not enough memory'
     return str(e) or type(e).__name__
 
-def _parse(words): # -> what they say; what is given beside --quality counts
-    parser = build_parser()
-    args = parser.parse_args(words)
-    if chosen := QUALITIES.get(getattr(args, 'quality', None)):
-        args.parser.set_defaults(**{name: 'none' if value is None else value for name, value in chosen.items()})
-        args = parser.parse_args(words)
-    return args
+def _parse(words): # -> the function to call, and its options; what is given beside --quality counts
+    values = vars(build_parser().parse_args(words))
+    run, options, _ = (values.pop(name) for name in ('run', 'options', 'parser'))
+    return run, options(**QUALITIES.get(values.get('quality'), {}) | values)
 
 def main(argv=None # the words after `ltseg`; None: those of the process
         ) -> int:
@@ -964,14 +420,14 @@ def main(argv=None # the words after `ltseg`; None: those of the process
     logging.basicConfig(level=logging.WARNING, format='%(message)s', handlers=[_Stderr()])
     # read when torch is imported: threads that wait must not keep busy the cores that others need
     os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
-    words, args, told = list(sys.argv[1:] if argv is None else argv), None, ''
+    words, options, told = list(sys.argv[1:] if argv is None else argv), None, ''
     try:
         with _stoppable(), _logged_warnings():
-            args = _parse(_dashed(words or ['--help']))
-            told = args.run(args)
+            run, options = _parse(_dashed(words or ['--help']))
+            told = run(options)
     except SystemExit as e: told = '', e.code or 0 # of the parser, which has said why
     except KeyboardInterrupt as e:
-        said, status = _stop_words(e, args)
+        said, status = _stop_words(e, options)
         _say(said)
         told = '', status
     except (InputError, ImportError, OSError, MemoryError) as e:

@@ -9,7 +9,7 @@ __all__ = ['METHODS', 'STILL', 'WINDOW', 'OVERLAP', 'Method', 'NetworkMethod', '
            'check_window', 'Stream', 'stream', 'Saved']
 
 # %% ../nbs/80_inference.ipynb #5f420eaf
-import hashlib, math, time
+import hashlib, math, numbers, time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from copy import copy, deepcopy
@@ -33,12 +33,12 @@ from .losses import MotionLoss
 from .merge import Merge
 from .motion import MotionModel
 from .network import MaskNetwork
+from .options import SegmentOptions, StreamOptions, takes
 from .pretrained import load_network, weights_path
 from .reader import Reader, Source, open_reader, read_source
 from .refine import REFINEMENTS, Refinement, usual_refinement
 from .result import Output, Segmentation, difference
 from .scenes import SURPRISE, cut_scenes
-from .video import MOST_PIXELS
 
 # %% ../nbs/80_inference.ipynb #31d895e0
 class Method(Protocol):
@@ -219,9 +219,10 @@ def follow(plan:Plan, # see `make_plan`
     return plan.appearance(masks.to(getattr(method, 'device', 'cpu')), source.frames).cpu()
 
 # %% ../nbs/80_inference.ipynb #72f009ab
-def name_of(choice): # a name, an object in its place, or None -> str or None
-    'What settings say of a choice: the name, or the class of the object.'
-    return choice if choice is None or isinstance(choice, str) else type(choice).__name__
+def name_of(choice): # a plain value, or an object in the place of a name
+    'What settings say of an option: the value, as JSON has it; of an object its class.'
+    if isinstance(choice, tuple | list): return list(choice)
+    return choice if choice is None or isinstance(choice, str | numbers.Number) else type(choice).__name__
 
 def _name_source(source): # what `open_reader` takes
     if isinstance(source, (str, Path)): return str(source)
@@ -325,19 +326,20 @@ def _check_fits(method, plan, size, flows, frame=(0, 0), pictures=0):
     device = getattr(method, 'device', None)
     if device is not None and device.type != 'cpu': return # most of it is elsewhere
     need = memory_needed(method, plan, flows, size, frame, pictures)
-    check_memory(need, f'a window of {flows} flows of {size[0]}×{size[1]}', free_memory())
+    check_memory(need, f'a window of {flows} flows of {size[1]}×{size[0]} pixels', free_memory())
 
 # %% ../nbs/80_inference.ipynb #a5b00034
-_OF_FRAMES = ('flow', 'most') # options without effect on a source that is flow
+_OF_FRAMES = ('flow', 'max_pixels') # options without effect on a source that is flow
+_OF_SOURCE = ('size', 'fps') # options that the source decides on where nobody else does
 
-def describe(method:Method, K, flow, motion_model:str, bad_flow:str, adapt:int, refine, most:int, appearance # see `stream`
+def describe(method:Method, # that is open
+             options:SegmentOptions # what it is asked for, besides
             ) -> dict: # plain values
     'What settings say of the options, before a source is opened.'
+    told = {name: name_of(value) for name, value in vars(options).items()
+            if name not in ('method', 'weights') and not (name in _OF_SOURCE and value is None)}
     device = getattr(method, 'device', None)
-    return method.about | dict(
-        K=K, flow=name_of(flow), motion_model=motion_model, bad_flow=bad_flow,
-        device=None if device is None else str(device), adapt=adapt, refine=name_of(refine), most=most,
-        appearance=name_of(appearance), versions=versions())
+    return method.about | told | dict(device=None if device is None else str(device), versions=versions())
 
 class Opened(NamedTuple):
     'All that a video is segmented with.'
@@ -347,25 +349,25 @@ class Opened(NamedTuple):
     model: MotionModel # of a segment's motion
     settings: dict # plain values: how the result is made
 
-def _idle(reader, flow, most): # options that are given and have no effect, in words
+def _idle(reader, options): # those that are given and have no effect, in words
     if reader.frames: return ''
-    given = {'flow': name_of(flow) != 'dis', 'most': most != MOST_PIXELS}
-    return ' and '.join(name for name in _OF_FRAMES if given[name])
+    return ' and '.join(name for name in _OF_FRAMES if getattr(options, name) != getattr(SegmentOptions, name))
 
-def open_all(source, K, method, weights, flow, motion_model, bad_flow, size, fps, device, adapt, refine, most, appearance # see `stream`
+def open_all(source, # see `segment`
+             o:SegmentOptions # what is asked for
             ) -> Opened:
     'Opens a source and all that it is segmented with; names fail before the source is looked at.'
-    model = MotionModel(motion_model)
-    find = open_method(method, weights, model, device) if isinstance(method, str) else method
-    plan = make_plan(find, K, adapt, refine, model, appearance)
-    if size is not None: _check_fits(find, plan, size, 1) # before anything is made as large
-    reader = open_reader(source, flow, bad_flow, size, fps, most)
+    model = MotionModel(o.motion_model)
+    find = open_method(o.method, o.weights, model, o.device) if isinstance(o.method, str) else o.method
+    plan = make_plan(find, o.K, o.adapt, o.refine, model, o.appearance)
+    if o.size is not None: _check_fits(find, plan, o.size, 1) # before anything is made as large
+    reader = open_reader(source, o.flow, o.bad_flow, o.size, o.fps, o.max_pixels)
     _check_frames(plan, reader.frames)
-    if refine == 'auto':
-        refine = usual_refinement(reader.frames, name_of(flow))
-        plan = replace(plan, refine=REFINEMENTS[refine])
-    if idle := _idle(reader, flow, most): reader.notes.add(_name_source(source), f'is flow already, so {idle} had no effect')
-    about = describe(find, K, flow, motion_model, bad_flow, adapt, refine, most, appearance)
+    if o.refine == 'auto':
+        o = replace(o, refine=usual_refinement(reader.frames, name_of(o.flow)))
+        plan = replace(plan, refine=REFINEMENTS[o.refine])
+    if idle := _idle(reader, o): reader.notes.add(_name_source(source), f'is flow already, so {idle} had no effect')
+    about = describe(find, o)
     if not reader.frames: about |= dict.fromkeys(_OF_FRAMES)
     return Opened(reader, find, plan, model, about | dict(
         source=_name_source(source), fingerprint=fingerprint(source), size=list(reader.working), fps=float(reader.fps)))
@@ -381,25 +383,13 @@ def changed(before:dict, # settings of an earlier result
     return difference({k: before.get(k) for k in told}, told)
 
 # %% ../nbs/80_inference.ipynb #3a9d88b4
+@takes(SegmentOptions)
 def segment(source, # video, folder of frames, flow file or folder, (2,T,H,W) tensor, pixels, or frames (H,W,3) uint8
-            K=4, # segments at most; 'auto': as many as there are motions
-            method='network', # of METHODS: 'network' or 'em'; or a `Method`
-            weights:str='default', # of the network: a name, or a file
-            flow='dis', # flow estimator for frames: a name, or any `FlowEstimator`
-            motion_model:str='QuadraticFull_fk3', # motion of a segment, and of EM
-            bad_flow:str='error', # NaN and Inf in flow: 'error' or 'zero'
-            size=None, # working size (h,w); None: about 128×224 in the input's shape
-            fps:float|None=None, # frames a second; None: what the source says, else 25
-            device:str|None=None, # of the network; None: a GPU if there is one
-            adapt:int=0, # steps of training on this very video
-            refine='auto', # edges of the labels: of REFINEMENTS, a `Refinement`, 'auto': `usual_refinement`, or None: as the network draws them
-            most:int=MOST_PIXELS, # larger frames are reduced to so many pixels
-            appearance=None, # learn the look of the segments from the frames: of APPEARANCES, an `Appearance`, or None
-            progress:bool=False) -> Segmentation: # show bars
+            progress:bool=False, # show bars
+            **options) -> Segmentation:
     'Segment a video into the parts that move coherently; `InputError` if it or an option is wrong.'
     clock = Clock(progress)
-    reader, find, plan, model, settings = open_all(
-        source, K, method, weights, flow, motion_model, bad_flow, size, fps, device, adapt, refine, most, appearance)
+    reader, find, plan, model, settings = open_all(source, SegmentOptions.of(options))
     if reader.length: _check_fits(find, plan, reader.working, reader.length, reader.size)
     with clock('flow', bar=False): src = read_source(reader, progress)
     with clock('masks'): probs = follow(plan, find, src)
@@ -412,7 +402,7 @@ def _check_motion(theta): # numbers?
         raise InputError('motion', 'its parameters are not finite: the flow is out of range')
 
 # %% ../nbs/80_inference.ipynb #c9e9e50f
-WINDOW, OVERLAP = 48, 8 # flows
+WINDOW, OVERLAP = StreamOptions.window, StreamOptions.overlap # flows
 
 def cut_windows(steps:Iterable, # of `Step`: a flow, with a flag `cut` if the scene ends with it
             n:int=WINDOW, # flows of a window
@@ -497,26 +487,16 @@ def _piece(self:Stream, steps, ends, linker, first): # first: number of the firs
     return piece
 
 # %% ../nbs/80_inference.ipynb #ea2165bb
+@takes(StreamOptions)
 def stream(source, # what `segment` takes, '-' for standard input, an open file, or frames (H,W,3) uint8
-           K=4, # segments at most; 'auto': as many as there are motions
-           method='network', # of METHODS, or a `Method`, opened once for many videos
-           weights:str='default', flow='dis', # see `segment`
-           motion_model:str='QuadraticFull_fk3', bad_flow:str='error', # see `segment`
-           size=None, fps:float|None=None, device:str|None=None, # see `segment`
-           adapt:int=0, # steps of training on each window
-           refine='auto', # see `segment`
-           window:int=WINDOW, # flows that are segmented at once
-           overlap:int=OVERLAP, # of them are those of the window before
-           most:int=MOST_PIXELS, # larger frames are reduced to so many pixels
-           appearance=None, # learn the look of the segments, in each window: see `segment`
-          ) -> Stream:
+           **options) -> Stream:
     'Segment a video of any length: iterate over the result, or save it; `InputError` as `segment`.'
-    check_window(window, overlap)
-    opened = open_all(source, K, method, weights, flow, motion_model, bad_flow, size, fps, device, adapt, refine, most, appearance)
-    reader, n = opened.reader, min(window, opened.reader.length or window)
+    o = StreamOptions.of(options)
+    check_window(o.window, o.overlap)
+    opened = open_all(source, o)
+    reader, n = opened.reader, min(o.window, opened.reader.length or o.window)
     _check_fits(opened.method, opened.plan, reader.working, n, reader.size, n + 2 if reader.frames else 0)
-    settings = opened.settings | dict(window=window, overlap=overlap)
-    return Stream(*opened._replace(settings=settings), window, overlap)
+    return Stream(*opened, o.window, o.overlap)
 
 # %% ../nbs/80_inference.ipynb #0ae9828b
 class Saved(NamedTuple):

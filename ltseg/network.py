@@ -470,7 +470,7 @@ class MaskNetwork(nn.Module):
         if flow.ndim != 5 or flow.shape[1] != 2 or flow.shape[2] < 1:
             raise InputError('flow', 'shape (B,2,T,H,W) with T of at least 1', f'{tuple(flow.shape)}')
         if min(flow.shape[-2:]) < 16:
-            raise InputError('flow', 'at least 16×16 pixels', f'{flow.shape[-2]}×{flow.shape[-1]}')
+            raise InputError('flow', 'at least 16×16 pixels', f'{flow.shape[-1]}×{flow.shape[-2]}')
         if not 1 <= K <= self.max_segments:
             raise InputError('number of segments K', f'1 to {self.max_segments} for these weights',
                              str(K))

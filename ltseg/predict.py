@@ -10,7 +10,7 @@ __all__ = ['PREDICTIONS', 'FORMATS', 'EXPORT', 'Shot', 'shots', 'same_shape', 'c
 # %% ../nbs/82_predict.ipynb #0d575dfe
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import prod
 from os.path import relpath
@@ -25,6 +25,7 @@ from .flow import flow_size, read_flows
 from .inference import METHODS, Clock, Method, cut_volume, follow, make_plan, name_of
 from .motion import MotionModel
 from .labels import read_labels, write_palette_png
+from .options import PredictOptions, takes
 from .reader import Source, check_size, working_size
 from .result import Segmentation, write_json
 from .splits import Split
@@ -124,40 +125,33 @@ def _motion_model(method, name): # name: None if nobody chose
         raise InputError('motion model', f'the method has {own} already; it cannot be {name} besides')
     return MotionModel(name or own or 'QuadraticFull_fk3')
 
-def _segment_shot(shot, method, plan, cut, low_memory, size, bad_flow, model, settings):
+def _segment_shot(shot, method, plan, o, model, settings): # o: what is asked for
     clock = Clock(progress=False)
-    with clock('flow'): source = open_shot(shot, size, bad_flow)
-    with clock('masks'): probs = follow(plan, method, source, cut, low_memory)
+    with clock('flow'): source = open_shot(shot, o.size, o.bad_flow)
+    with clock('masks'): probs = follow(plan, method, source, o.cut_size, o.low_memory)
     return shot, Segmentation(probs, source, model, settings, clock.seconds, plan.refine)
 
+def _acting(o, plan): # -> the options as settings have them, without those that do nothing
+    told = {name: name_of(value) for name, value in vars(o).items()}
+    if o.cut_size == -1: del told['low_memory']
+    if not (plan.merge or plan.adapt): del told['motion_model']
+    return told
+
+@takes(PredictOptions)
 def predict(split:Split, # a table with flow
             method:Method, # such as `NetworkMethod.from_pretrained()`
-            K=None, # segments at most; None: 4, or fewer if the method can find no more;
-                    # 'auto': as many as there are motions
-            cut:int=-1, # flows that go through the method at once; -1: the whole sequence
-            low_memory:bool=False, # one cut at a time, not a batch; the same up to rounding
-            size=None, # working size (h,w); None: about 128×224 in the shape of the flow
-            bad_flow:str='error', # NaN and Inf in flow: 'error' or 'zero'
-            motion_model:str|None=None, # of a segment: for 'auto', `adapt` and pictures;
-                                        # None: that of the method, or QuadraticFull_fk3
             progress:bool=False, # show a bar
-            adapt:int=0, # steps of training on each sequence before it is segmented
-            refine=None, # edges of the labels: of REFINEMENTS, or a `Refinement`
-            appearance=None # learn the look of the segments of a sequence: of APPEARANCES, an `Appearance`, or None
-           ) -> Iterator[tuple[Shot, Segmentation]]:
+            **options) -> Iterator[tuple[Shot, Segmentation]]:
     'Segments the sequences of a table, one at a time; in each, label 0 is the largest segment.'
-    K, model = _usual_segments(method) if K is None else K, _motion_model(method, motion_model)
-    plan = make_plan(method, K, adapt, refine, model, appearance)
-    cut_volume(torch.empty(1, 1), cut) # refuses what is no length
-    if size is not None: check_size(size)
-    acted = dict(motion_model=model.name if plan.merge or plan.adapt else None, # None: it did nothing
-                 low_memory=low_memory if cut != -1 else None)
-    settings = method.about | {k: v for k, v in acted.items() if v is not None} | dict(
-        data_file=split.name, part=split.part, base_dir=str(split.base_dir), K=K, cut=cut,
-        size=None if size is None else list(size), bad_flow=bad_flow, adapt=adapt,
-        refine=name_of(refine), appearance=name_of(appearance), versions=versions())
-    run = partial(_segment_shot, method=method, plan=plan, cut=cut, low_memory=low_memory,
-                  size=size, bad_flow=bad_flow, model=model, settings=settings)
+    o = PredictOptions.of(options)
+    model = _motion_model(method, o.motion_model)
+    o = replace(o, K=_usual_segments(method) if o.K is None else o.K, motion_model=model.name)
+    plan = make_plan(method, o.K, o.adapt, o.refine, model, o.appearance)
+    cut_volume(torch.empty(1, 1), o.cut_size) # refuses what is no length
+    if o.size is not None: check_size(o.size)
+    settings = method.about | _acting(o, plan) | dict(
+        data_file=split.name, part=split.part, base_dir=str(split.base_dir), versions=versions())
+    run = partial(_segment_shot, method=method, plan=plan, o=o, model=model, settings=settings)
     return map(run, tqdm(shots(split), desc='sequences', disable=not progress))
 
 # %% ../nbs/82_predict.ipynb #f61466ca

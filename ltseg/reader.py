@@ -63,7 +63,7 @@ def check_size(size, # (h,w)
                what='size' # name of the input that the message begins with
               ):
     'Raises an `InputError` if a side is shorter than 16 pixels, too short for the network.'
-    if min(size) < 16: raise InputError(what, 'at least 16×16 pixels', '×'.join(map(str, size)))
+    if min(size) < 16: raise InputError(what, 'at least 16×16 pixels', f'{size[1]}×{size[0]}')
 
 def _check_options(size, fps): # working size or None, frames a second or None
     if fps is not None: check_fps(fps)

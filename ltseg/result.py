@@ -30,6 +30,7 @@ from .flow import flow_scale, flow_to_rgb, resize_flow
 from .labels import read_labels, resize_probs, write_palette_png
 from .link import Memory, label_of, read_memory, write_memory
 from .motion import SPATIAL_MODELS, MotionModel
+from .options import StreamOptions, renamed
 from .plots import contact_sheet, labels_to_rgb, overlay, residual_to_rgb, spread
 from .reader import Source
 from .refine import Refinement
@@ -428,9 +429,10 @@ def made_with(out # folder of a result
              ) -> dict|None: # plain values; None: nothing is there
     'The settings of the result in a folder, finished or not; an `InputError` if they are damaged.'
     out = Path(out)
-    if (out/PROGRESS).exists(): return _read_json(out/PROGRESS).get('settings')
-    if not (out/'segments.json').exists(): return None
-    return {k: v for k, v in _read_json(out/'settings.json').items() if k != 'warnings'}
+    if (out/PROGRESS).exists(): made = _read_json(out/PROGRESS).get('settings')
+    elif (out/'segments.json').exists(): made = _read_json(out/'settings.json')
+    else: return None
+    return made and {k: v for k, v in renamed(StreamOptions, made).items() if k != 'warnings'}
 
 def difference(before:dict, # settings of an earlier result
                now:dict # those of this run

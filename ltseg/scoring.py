@@ -29,6 +29,7 @@ from .evaluation import (FRAMES, Annotations, count_areas, count_masks, count_ob
 from .files import InputError, atomic_folder, choose, versions
 from .labels import resize_probs
 from .labels import VOID, read_labels
+from .options import EvaluateOptions, takes
 from .plots import contact_sheet, overlay, spread
 from .predict import Predictions, Shot, check_shape, flow_folder, flow_origin, shot_size, shots
 from .result import write_json
@@ -365,21 +366,20 @@ class Scores:
         return f'{self.benchmark.title}, {score}, {self.benchmark.headline}: {", ".join(both)}'
 
 # %% ../nbs/85_scoring.ipynb #ab8d6356
+@takes(EvaluateOptions)
 def evaluate(candidates:Iterable[Candidate], # see `from_segmentations`, `from_predictions`
-             benchmark:str='davis16', # of BENCHMARKS
-             rule:str|None=None, # of SELECTION, for the column it belongs to; None: the defaults
-             cut:int=-1, # frames over which one selection is made; -1: the whole sequence
-             look:Callable|None=None # see `score_sequence`
-            ) -> Scores:
+             look:Callable|None=None, # see `score_sequence`
+             **options) -> Scores:
     'Scores all candidates, one at a time; `InputError` if there are none, or a name is unknown.'
-    b = choose(BENCHMARKS, benchmark, 'benchmark')
-    rules, tables, flow, about, notes = choose_rules(b, rule), [], [], {}, {}
+    o = EvaluateOptions.of(options)
+    b = choose(BENCHMARKS, o.benchmark, 'benchmark')
+    rules, tables, flow, about, notes = choose_rules(b, o.select_mask), [], [], {}, {}
     for c in candidates:
-        tables.append(score_sequence(c, b, rules, cut, look))
+        tables.append(score_sequence(c, b, rules, o.cut_select, look))
         flow, about = flow + [f for f in c.flow if f not in flow], c.about
         notes |= dict.fromkeys(c.notes)
     if not tables: raise InputError('evaluation', 'there is no sequence to score')
-    return Scores(b, rules, cut, pd.concat(tables, ignore_index=True), about, flow, list(notes))
+    return Scores(b, rules, o.cut_select, pd.concat(tables, ignore_index=True), about, flow, list(notes))
 
 # %% ../nbs/85_scoring.ipynb #e368bcf2
 def _markdown(heading, rows): # lists of strings
@@ -487,16 +487,16 @@ def _save_sheet(folder, shot, scenes):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sequence_sheet(shot, scenes)).save(path)
 
+@takes(EvaluateOptions)
 def save_evaluation(candidates:Iterable[Candidate], # see `evaluate`
                     out, # folder to write
-                    benchmark:str='davis16', rule:str|None=None, cut:int=-1, # see `evaluate`
                     pictures:bool=False, # also pictures/SEQUENCE.png
-                    overwrite:bool=False # replace an earlier result?
-                   ) -> Scores:
+                    overwrite:bool=False, # replace an earlier result?
+                    **options) -> Scores:
     '''Scores the candidates and writes scores, picture and settings; all or nothing.
     `InputError` as `evaluate`, or if `out` is taken.'''
     with atomic_folder(out, SCORES, overwrite) as new:
         look = partial(_save_sheet, new/'pictures') if pictures else None
-        scores = evaluate(candidates, benchmark, rule, cut, look)
+        scores = evaluate(candidates, look, **options)
         scores.write(new)
     return scores

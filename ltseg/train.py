@@ -7,7 +7,6 @@ __all__ = ['SCENES', 'LOGGERS', 'TrainSettings', 'build_data', 'build_segmenter'
 
 # %% ../nbs/70_train.ipynb #0c3d26dd
 import inspect, json, logging, math, os, signal, sys, threading
-from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -31,62 +30,16 @@ from .data import (ShardData, SplitData, VolumeData, Windows, cache_flows, centr
 from .files import InputError, Notes, atomic_path, brief, choose, versions
 from .flow import BAD_FLOW
 from .network import CONFIGS
+from .options import TrainOptions, limits, spelling, takes
 from .segmenter import RECIPES, Segmenter, finetune, save_weights
 from .synthetic import PhotoTextures, SceneMaker, make_shard, random_texture, shard_record
 from .video import FLOW_ESTIMATORS
 from .worlds import DeepSceneMaker
 
 # %% ../nbs/70_train.ipynb #05295995
-@dataclass
-class TrainSettings:
+@dataclass(kw_only=True)
+class TrainSettings(TrainOptions):
     'Everything that a training run depends on; an `InputError` if settings do not go together.'
-    out: str                     # folder of the run
-    # Rendered scenes and videos …
-    shards: Sequence[str] = ()   # folders of shards that exist already
-    synthetic: int = 0           # volumes to render into a shard of the run's own; 0: none
-    scenes: str = 'flat'         # of SCENES: what is rendered
-    textures: Sequence[str] = () # folders of pictures to use as textures of the rendered scenes
-    videos: Sequence[str] = ()   # video files or folders of frames, without labels
-    real_share: float = .5       # share of samples that come from videos, in [0, 1] (if there are both)
-    flow: str = 'dis'            # of FLOW_ESTIMATORS: for videos and rendered scenes
-    steps: int = 2000            # of the optimiser; rounded up to whole epochs
-    epoch_steps: int = 100       # steps from one validation to the next
-    val: int = 48                # validation volumes kept back from each source
-    # … or a DataSplit
-    data_file: str|None = None   # NAME of the tables NAME_train.csv and NAME_val.csv
-    base_dir: str = '.'          # folder that its paths start from
-    inputs: Sequence[str] = ()   # what the network sees, such as 'Flow+1'; (): `length` flows, centred
-    flows_volume: Sequence[str] = () # what the motion models explain; (): the inputs
-    boundaries: str = 'Strict'   # of ltseg.splits.BOUNDARIES: beyond the ends of a sequence
-    subsample: int = 1           # every n-th row of the table
-    cache: str = 'disk'          # of decoded flows: disk (in `out`), memory, or none
-    # Volumes
-    size: tuple|None = None      # height and width, pixels; or (DataSplit) a fraction of theirs; None: that of the shards, or (128, 224)
-    length: int|None = None      # in flows; None: as many as inputs, that of the shards, or else 9 (DataSplit) or 24
-    bad_flow: str = 'error'      # of BAD_FLOW: where flow of a DataSplit or of videos is NaN or infinite
-    augment: Sequence[str]|None = None # augmentations of ltseg.augment, in this order
-    perturb: Sequence[str]|None = None # perturbations of the input alone, after that
-    # Network and loss: None stands for the value of the configuration and of the recipe
-    network: str|None = None     # of CONFIGS
-    masks: int|None = None       # K, always; None: that of the network, drawn as the recipe says
-    norm: str|None = None        # of NORMS
-    queries: str|None = None     # of QUERIES
-    decoder: str|None = None     # of DECODERS
-    recipe: str|None = None      # of RECIPES
-    supervised: float|None = None # weight of the loss with ground truth
-    unsupervised: float|None = None # weight of the loss without ground truth
-    loss: str|None = None        # pieceFitScale or pieceFit
-    distance: str|None = None    # of DISTANCES
-    regularisation: dict|None = None # name -> weight
-    motion_model: str|None = None # a name of MotionModel
-    schedule: str|None = None    # of SCHEDULES
-    lr: float|None = None        # learning rate
-    finetune: str|None = None    # weights to start from, a name or a file, with their network
-    batch_size: int|None = None  # volumes; None: 3 (DataSplit) or 4
-    average: float = 0.          # decay of the running average of weights, below 1; 0: no average
-    seed: int = 123              # of weights, data and draws, at least 0
-    workers: int = 0             # processes that load samples; 0: this one
-    loggers: Sequence[str] = ()  # of LOGGERS; the CSV file is always there
     trainer: dict = field(default_factory=dict) # options of Lightning's Trainer
 
     def __post_init__(self):
@@ -139,30 +92,24 @@ def _idle(s): # -> {setting: why it has no effect}
         idle |= dict.fromkeys(('network', 'norm', 'queries', 'decoder'), 'the network is that of the weights (--finetune)')
     return idle
 
-def _option(name): return '--' + name.replace('_', '-') # of the command line
-
 def _check_idle(s):
     plain = {f.name: f.default for f in fields(TrainSettings)}
     idle = {n: why for n, why in _idle(s).items() if getattr(s, n) != plain[n]}
     for why in dict.fromkeys(idle.values()): # the first
-        raise InputError(', '.join(_option(n) for n in idle if idle[n] == why), f'{why}; leave it out')
+        raise InputError(', '.join(spelling(n) for n in idle if idle[n] == why), f'{why}; leave it out')
 
 def _acting(s): # name -> value, as JSON has them
     idle = _idle(s)
     return json.loads(json.dumps({k: v for k, v in asdict(s).items() if k not in idle}, default=str)) # paths
 
 # %% ../nbs/70_train.ipynb #c0f1ee34
-_RANGES = dict(steps=(1,), batch_size=(1,), epoch_steps=(1,), val=(1,), length=(1,), workers=(0,), subsample=(1,),
-               masks=(2, 255), seed=(0,), lr=(0, 1e36), supervised=(0,), unsupervised=(0,), synthetic=(0,), real_share=(0, 1))
-
-def _check_range(s, name, low, high=math.inf):
+def _check_range(s, name, low, high):
     value = getattr(s, name)
     if value is not None and not low <= value <= high or value == math.inf:
-        raise InputError(_option(name), f'at least {low}' + f' and at most {high}'*(high < math.inf), str(value))
+        raise InputError(spelling(name), f'at least {low}' + f' and at most {high}'*(high < math.inf), str(value))
 
 def _check(s):
-    for name, limits in _RANGES.items(): _check_range(s, name, *limits)
-    if not 0 <= s.average < 1: raise InputError('--average', 'at least 0 and below 1', str(s.average))
+    for name, ends in limits(TrainOptions).items(): _check_range(s, name, *ends)
     if 0 < s.synthetic < 5:
         raise InputError('--synthetic', f'5 volumes or more (a fifth of them is for validation), found {s.synthetic}')
     choose(BAD_FLOW, s.bad_flow, '--bad-flow')
@@ -171,7 +118,7 @@ def _check(s):
     for name in ('inputs', 'flows_volume'):
         n = len(getattr(s, name))
         if n not in (0, s.length):
-            raise InputError(_option(name), f'{s.length} requests, the length of the volumes (--length)', str(n))
+            raise InputError(spelling(name), f'{s.length} requests, the length of the volumes (--length)', str(n))
 
 # %% ../nbs/70_train.ipynb #b3ded9e1
 def _split(dataset, val, gap=0): # the last `val` items (at most a fifth) are for validation
@@ -274,7 +221,7 @@ def _check_weights(s, recipe): # each loss has something to learn from, and each
         raise InputError('--supervised', 'only rendered scenes have a ground truth to learn from; leave it out')
     idle = [n for n in _BLIND if getattr(s, n) is not None]
     if idle and not recipe.unsupervised:
-        raise InputError(', '.join(map(_option, idle)), 'of use for the loss without ground truth, whose weight is 0 in this '
+        raise InputError(', '.join(map(spelling, idle)), 'of use for the loss without ground truth, whose weight is 0 in this '
                          'recipe; give --unsupervised, too')
     if not (recipe.supervised or recipe.unsupervised):
         raise InputError('--supervised, --unsupervised', 'both are 0, and nothing would be learnt')
@@ -554,9 +501,9 @@ def _options(s):
     for name, least in _WHOLE.items():
         n = s.trainer.get(name, least)
         if type(n) is not int or n < least and n != -1:
-            raise InputError(_option(name), f'a whole number from {least}, or -1 for no limit', repr(n))
+            raise InputError(spelling(name), f'a whole number from {least}, or -1 for no limit', repr(n))
     idle = [n for n in ('min_epochs', 'min_steps') if n in s.trainer and 'max_time' not in s.trainer]
-    if idle: raise InputError(_option(idle[0]), 'of use beside --max-time only; nothing else ends a run early')
+    if idle: raise InputError(spelling(idle[0]), 'of use beside --max-time only; nothing else ends a run early')
     epochs = 500 if s.data_file else math.ceil(s.steps/s.epoch_steps)
     return dict(max_epochs=epochs, devices=1, gradient_clip_val=5., num_sanity_val_steps=0,
                 log_every_n_steps=20) | s.trainer
@@ -577,7 +524,7 @@ def _callbacks(s, progress):
 
 # %% ../nbs/70_train.ipynb #3117e375
 def _refusal(s, e): # of Lightning's, about its options
-    given = ', '.join(f'{_option(k)} {v}' for k, v in s.trainer.items())
+    given = ', '.join(f'{spelling(k)} {v}' for k, v in s.trainer.items())
     return InputError(given or 'options of the Trainer', f"Lightning's Trainer refuses this: {brief(e)}")
 
 def _trainer(s, callbacks, progress):
@@ -605,12 +552,15 @@ def _save(s, best, segmenter): # the weights of the best validation, or if there
     trained = Segmenter.from_pretrained(best.best_model_path) if best.best_model_path else segmenter
     save_weights(trained, Path(s.out)/'weights.safetensors', _about(s, best))
 
-def train(s:TrainSettings, # what defines the run
-          resume:bool=False, # go on from the last checkpoint in `s.out`, if there is one
+@takes(TrainSettings)
+def train(s:TrainSettings|None=None, # what defines the run; None: `settings` do
+          resume:bool=False, # go on from the last checkpoint in the folder of the run, if there is one
           progress:bool=True, # show a progress bar
-         ) -> Path: # of the weights with the best validation loss
+          **settings) -> Path: # of the weights with the best validation loss
     ('Train as `s` says. An `InputError` if the folder holds another run, if a setting or a file is not as it '
      'should be, or if the loss is no number any more. A run that fails before its first checkpoint leaves the folder as it was.')
+    if s is not None and settings: raise InputError('settings', 'give them as one object or as keywords, not both')
+    s = s or TrainSettings.of(settings)
     _check_folder(s, resume)
     segmenter = build_segmenter(s) # names fail early
     start = _start(s, resume, segmenter)

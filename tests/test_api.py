@@ -62,11 +62,12 @@ def parameters(code: ast.Module):
 
 @modules
 def test_parameters_are_explained(module):
-    "Each has a comment on its line (several may share one), or is named in the docstring."
+    "Each has a comment on its line (several may share one), a field perhaps above it, or is named in the docstring."
     source = module.read_text(encoding='utf8')
-    lines = commented(source)
+    lines, above = commented(source), {n + 1 for n, line in enumerate(source.splitlines(), 1) if line.lstrip().startswith('# ')}
+    said = lambda node: lines & {node.lineno, node.end_lineno} or isinstance(node, ast.AnnAssign) and node.lineno in above
     bare = [f'{where}: {name}' for where, name, node, doc in parameters(ast.parse(source))
-            if name not in PLAIN and not lines & {node.lineno, node.end_lineno} and not re.search(rf'\b{name}\b', doc)]
+            if name not in PLAIN and not said(node) and not re.search(rf'\b{name}\b', doc)]
     assert not bare, f'{module.name}: no word on\n' + '\n'.join(bare)
 
 

@@ -7,23 +7,35 @@ result is computed, not what, is `Same`; one that does nothing is refused, or th
 import argparse
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
+from inspect import signature
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
+from fastcore.docments import docments
 from hostile.made import changed, put_pictures
 from hostile.training import put_shard
 from hostile.weights import put_tiny
 from PIL import Image
 from safetensors.torch import load_file
 
-from ltseg.cli import _TRAINER, _plain, build_parser, main
+from ltseg.cli import _dashed, _parse, build_parser, main
+from ltseg.files import InputError, InputWarning
 from ltseg.flow import write_flow
 from ltseg.flow_network import FlowMender, MenderConfig, save_mender
+from ltseg.inference import EMMethod, describe, segment, stream
+from ltseg.motion import MotionModel
+from ltseg.options import (COMMANDS, TRAINER, EvaluateOptions, PredictOptions, SegmentOptions, StreamOptions, add_options, option, parse_plain,
+                           parts, takes, words)
+from ltseg.predict import predict
+from ltseg.pretrained import load_network
+from ltseg.reader import check_size
+from ltseg.scoring import evaluate, save_evaluation
 from ltseg.splits import fill_flow, split_folder
 from ltseg.synthetic import demo_scene
+from ltseg.train import TrainSettings, train
 from ltseg.video import FLOW_ESTIMATORS, estimate_flow
 
 LINES = { # the command that an option is added to
@@ -169,9 +181,9 @@ COMMON = { # of predict and evaluate
                           Refused('--method em', '--weights {top}/one.safetensors')],
     'method': lambda c: [Acts('--method em', TABLE[c] + '-K 2', dict(method='em', weights=None))],
     'K': lambda c: [Acts('-K 3', record=dict(K=3))],
-    'cut_size': lambda c: [Acts('-cs 3', record=dict(cut=3))],
+    'cut_size': lambda c: [Acts('-cs 3', record=dict(cut_size=3))],
     'low_memory': lambda c: [Same('--low-memory', BY_NETWORK[c] + ' -cs 3', dict(low_memory=True)), Refused('--cut-size', '--low-memory')],
-    'img_size': lambda c: [Acts('--img-size 32 48', record=dict(size=[32, 48]))],
+    'size': lambda c: [Acts(words, record=dict(size=[32, 48])) for words in ('--size 32x48', '--img-size 32 48')],
     'motion_model': lambda c: [Acts('--motion-model Constant', record=dict(motion_model='Constant')),
                                Refused('-K auto', '--motion-model Constant', BY_NETWORK[c])],
     'device': lambda c: [Refused('nosuch', '--device nosuch', BY_NETWORK[c]), Refused('--method network', '--device cpu')],
@@ -208,7 +220,8 @@ CASES = {
         'fps': [Acts('--fps 7', record=dict(fps=7.))],
         'window': [Acts('--window 4 --overlap 2', record=dict(window=4)), Refused('overlap', '--window 2 --overlap 2')],
         'overlap': [Acts('--overlap 1', LINES['segment'] + ' --window 4 --overlap 2', dict(overlap=1))],
-        'most': [Acts('--most 2000', record=dict(most=2000)), Idle('--most 2000', 'segment {top}/flow -o OUT --method em -K 2', dict(most=None))],
+        'max_pixels': [*(Acts(f'{name} 2000', record=dict(max_pixels=2000)) for name in ('--max-pixels', '--most')),
+                       Idle('--max-pixels 2000', 'segment {top}/flow -o OUT --method em -K 2', dict(max_pixels=None))],
         'resume': [Needed('--overwrite', '--resume', LINES['segment'].replace('OUT', 'FULL'))],
         'overwrite': [Needed('--overwrite', '--overwrite', LINES['segment'].replace('OUT', 'FULL'))],
         'shard': [Acts('--shard 1/2', 'segment {top}/clip {top}/other -o OUT --method em -K 2'), Refused('several videos', '--shard 1/2')]},
@@ -253,7 +266,7 @@ CASES = {
         'size': [Acts('--size 32x64', RENDERED, dict(size=[32, 64])), Refused('--size', '--size 32x64'), Acts('--image-size 1.0', SPLIT)],
         'length': [Acts('--length 4', RENDERED, dict(length=4)), Refused('--length', '--length 2')],
         'augment': [Acts('--augment')], 'perturb': [Acts('--perturb', THRICE.replace('/shard', '/longer') + ' --batch-size 4 --seed 7')],
-        'network': [Acts('--network ltms', FRESH), Refused('--network', '--network ltms')], 'masks': [Acts('-L 4')],
+        'network': [Acts('--network ltms', FRESH), Refused('--network', '--network ltms')], 'masks': [Acts(f'{name} 4') for name in ('-K', '-L', '--masks')],
         'norm': [Acts('--norm batch', FRESH + ' --network ltms'), Refused('norm', '--norm batch', FRESH)],
         'queries': [Acts('--queries gaussian', FRESH)],
         'decoder': [Acts('--decoder slots', FRESH)], 'finetune': [Acts('--finetune {top}/two.safetensors')],
@@ -266,7 +279,7 @@ CASES = {
         'schedule': [Acts('--schedule StepLR', THRICE)], 'lr': [Acts('--lr .01')], 'batch_size': [Acts('--batch-size 2')],
         'average': [Acts('--average .5', THRICE)],
         'seed': [Acts('--seed 7')], 'workers': [Refused('--workers', '--workers -1')], 'loggers': [Acts('--loggers tensorboard')],
-        **{name: [Passed(f'--{name.replace("_", "-")} 1')] for name in _TRAINER},
+        **{name: [Passed(f'--{name.replace("_", "-")} 1')] for name in TRAINER},
         'accelerator': [Passed('--accelerator cpu')], 'max_epochs': [Passed('--max-epochs 1', SPLIT)],
         **{f'min_{what}': [Passed(f'--min-{what} 1 --max-time 00:00:01:00')] for what in ('steps', 'epochs')},
         'gpus': [Passed('--gpus 2', LINES['train'].replace('--accelerator cpu', ''))]},
@@ -287,6 +300,83 @@ CASES = {
         'cut_select': [Acts('-cst 1', TABLE['evaluate'] + '--predictions {top}/swapped --select-mask topiou', dict(cut_select=1))]},
     'export': {'format': [Refused('davis17', '--format davis16')], 'overwrite': [Needed('--overwrite', '--overwrite', 'export {top}/done -o FULL')]}}
 for command in CASES: CASES[command].setdefault('out', []) # all cases write there
+
+
+LEAST = dict(segment=['segment', 'a', '-o', 'b'], predict=['predict', '--data-file', 'a'], train=['train', '-o', 'b'])
+SPELLINGS = [ # command, field, the words that mean the same: those of today, of older versions, and of the published program
+    ('segment', 'K', '-K 3', '-L 3', '-K3'), ('segment', 'max_pixels', '--max-pixels 900', '--most 900', '--max_pixels=900'),
+    ('predict', 'K', '-K auto', '-L auto'), ('predict', 'cut_size', '--cut-size 7', '-cs 7'),
+    ('predict', 'size', '--size 32x48', '--size 32X48', '--img-size 32 48', '--img_size 32 48'),
+    ('train', 'size', '--size 32x48', '--image-size 32 48'), ('train', 'masks', '-K 5', '-L 5', '--masks 5'),
+    ('train', 'length', '--length 5', '--len-seq 5'), ('train', 'out', '--out c', '-o c', '--save-dir c'),
+    ('train', 'motion_model', '--motion-model Affine', '--param-model Affine'), ('train', 'schedule', '--schedule StepLR', '--scheduler StepLR'),
+    ('train', 'augment', '--augment flip zoom', '--flow-augmentation flip zoom'), ('train', 'augment', '--augment', '--flow-augmentation'),
+    ('train', 'perturb', '--perturb PerturbInputFlowNull', '--experimental-flag PerturbInputFlowNull'), ('train', 'loggers', '--loggers csv', '--logger csv')]
+
+
+@pytest.mark.parametrize('command, name, first, more', [(c, n, first, more) for c, n, first, *rest in SPELLINGS for more in rest])
+def test_spellings(command, name, first, more):
+    options = [_parse(_dashed([*LEAST[command], *line.split()]))[1] for line in (first, more)]
+    a, b = (list(v) if isinstance(v := getattr(o, name), tuple) else v for o in options)
+    assert a == b != getattr(COMMANDS[command], name, None)
+
+
+@pytest.mark.parametrize('function, cls', [(segment, SegmentOptions), (stream, StreamOptions), (predict, PredictOptions), (evaluate, EvaluateOptions),
+                                           (save_evaluation, EvaluateOptions), (train, TrainSettings)], ids=lambda x: x.__name__)
+def test_functions_take_the_fields(function, cls):
+    "Signature and docments name each field, with its default and its comment; no other keyword is taken."
+    shown, told = signature(function).parameters, docments(function)
+    assert {f.name: f.default for f in fields(cls) if f.default is not MISSING}.items() <= {n: p.default for n, p in shown.items()}.items()
+    assert not [name for name in shown if not told[name]]
+    comments = {name: text for part in parts(cls) for name, text in words(part).items()}
+    assert {n: ' '.join(told[n].split()) for n in comments} == comments
+    with pytest.raises(TypeError, match='nonsense'): cls.of(dict(nonsense=1))
+
+
+def test_a_new_option_is_one_field():
+    "It is in the help, in the signature, and in the settings, before anything acts on it."
+    @dataclass(kw_only=True)
+    class More(SegmentOptions):
+        warmth: float = option(1., within=(0, 2)) # how warm it is
+
+    @takes(More)
+    def function(source, **options): return describe(EMMethod(MotionModel()), More.of(options))
+
+    parser = argparse.ArgumentParser()
+    add_options(parser, More)
+    assert vars(parser.parse_args(['--warmth', '.5'])) == dict(warmth=.5) and 'how warm it is (default: 1.0)' in parser.format_help()
+    assert signature(function).parameters['warmth'].default == 1. and docments(function)['warmth'] == 'how warm it is'
+    assert function(None, warmth=.5)['warmth'] == .5
+    with pytest.raises(SystemExit): parser.parse_args(['--warmth', '3'])
+
+
+def test_old_keywords():
+    "Python's of older versions."
+    with pytest.warns(InputWarning, match='max_pixels'): # which has no effect on flow
+        segment(torch.ones(2, 3, 32, 48), L=2, method='em', most=1000)
+    assert EvaluateOptions.of(dict(rule='topiou', cut=3)) == EvaluateOptions(select_mask='topiou', cut_select=3)
+    assert TrainSettings.of(dict(out='OUT', K=3, param_model='Affine', unsupervised=1)).masks == 3
+
+
+def test_results_of_older_versions_go_on(world, tmp_path, capsys):
+    "Their settings.json says `most`; a run with another number is still refused."
+    words = ['segment', str(world/'clip'), '-o', str(tmp_path/'OUT'), '--method', 'em', '-K', '2']
+    assert main(words + ['--max-pixels', '3000']) == 0
+    file = tmp_path/'OUT/settings.json'
+    file.write_text(file.read_text('utf8').replace('"max_pixels"', '"most"'), 'utf8')
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in tmp_path.rglob('*') if p.is_file()}
+    assert main(words + ['--most', '3000', '--resume']) == 0
+    assert main(words + ['--max-pixels', '2000', '--resume']) == 2 and 'another max_pixels: 2000, not 3000' in capsys.readouterr().err
+    assert before == {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in tmp_path.rglob('*') if p.is_file()}
+
+
+def test_sizes_are_told_width_first():
+    "As all other messages do: flow of 8 rows and 100 columns is 100×8."
+    small = torch.zeros(1, 2, 3, 8, 100)
+    with pytest.raises(InputError, match='found 100×8'): load_network()(small, 2)
+    with pytest.raises(InputError, match='found 100×8'): check_size((8, 100))
+    with patch('ltseg.inference.free_memory', lambda: 1), pytest.raises(InputError, match='of 100×32 pixels'):
+        segment(torch.zeros(2, 3, 32, 100), K=2, method='em')
 
 
 def options():
@@ -391,7 +481,7 @@ class Runner:
             except Seen: said = None
         assert trainer.called, said
         name, value = case.words.split()[:2]
-        wanted = dict(accelerator='gpu', devices=2) if name == '--gpus' else {name[2:].replace('-', '_'): _plain(value)}
+        wanted = dict(accelerator='gpu', devices=2) if name == '--gpus' else {name[2:].replace('-', '_'): parse_plain(value)}
         assert wanted.items() <= trainer.call_args.kwargs.items()
 
 

@@ -49,7 +49,7 @@ def _(d):
     job(d, put_pictures(d/'f', pictures, '.jpg'))
     label, = (d/'OUT'/'labels').iterdir()
     with Image.open(label) as picture: assert picture.size == (1920, 1080)
-    return 'labels of 1920×1080; `--most` sets another limit'
+    return 'labels of 1920×1080; `--max-pixels` sets another limit'
 
 @row('Job', 'names of frames with spaces, line ends and `ü`', works=True)
 def _(d):
