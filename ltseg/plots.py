@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from .files import InputError
-from .labels import PALETTE, _labels
+from .labels import _labels
 
 # %% ../nbs/15_plots.ipynb #37489736
 _OKABE_ITO = [[230, 159, 0], [86, 180, 233], [0, 158, 115], [240, 228, 66], [0, 114, 178], [213, 94, 0], [204, 121, 167]]
