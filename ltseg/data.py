@@ -20,7 +20,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from fastcore.basics import patch
-from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, DistributedSampler, default_collate
 from tqdm.auto import tqdm
 
 from .augment import (PERTURBATIONS, Sample, augmentation, camera_motion, flip,
@@ -518,6 +518,11 @@ AUGMENT = (flip, zoom, camera_motion, # as for the shipped weights; perturbation
            replace(PERTURBATIONS['PerturbInputFlowNoise'], odds=.1),
            replace(PERTURBATIONS['PerturbInputFlowNull'], odds=.1))
 
+def _batch(samples): # as torch makes it; where all inputs are the flow itself, one tensor serves for both
+    if any(s.input is not s.flow for s in samples): return default_collate(samples)
+    batch = default_collate([s._replace(input=s.row) for s in samples])
+    return batch._replace(input=batch.flow)
+
 class VolumeData(pl.LightningDataModule):
     'Batches of samples: a mixture for training, fixed datasets for validation.'
     def __init__(self, train:Sequence[Dataset], # the sources of the mixture
@@ -537,9 +542,13 @@ class VolumeData(pl.LightningDataModule):
         'Batches of the current epoch (the Trainer needs reload_dataloaders_every_n_epochs=1).'
         self.mixture.epoch = self.trainer.current_epoch if self.trainer else 0
         self.mixture.length = self.samples*(self.trainer.world_size if self.trainer else 1)
-        return DataLoader(self.mixture, batch_size=self.batch_size, num_workers=self.workers,
-                          drop_last=True, sampler=_share(self.mixture, self.trainer))
+        return self._loader(self.mixture, drop_last=True, sampler=_share(self.mixture, self.trainer))
 
     def val_dataloader(self):
         'All samples of validation, in their order.'
-        return DataLoader(self.val, batch_size=self.batch_size, num_workers=self.workers)
+        return self._loader(self.val)
+
+    def _loader(self, dataset, drop_last=False, sampler=None): # all by keyword, as above
+        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == 'cuda'
+        return DataLoader(dataset, batch_size=self.batch_size, num_workers=self.workers, collate_fn=_batch,
+                          drop_last=drop_last, sampler=sampler, pin_memory=on_gpu) # copied while the device computes

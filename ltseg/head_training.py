@@ -11,13 +11,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
-from .files import versions
+from .files import InputError, versions
 from .head import MotionHead
 from .network import MaskNetwork
 from .pretrained import weights_path
@@ -32,19 +34,30 @@ class Example(NamedTuple):
     labels: Tensor # (1,T,H,W) uint8, 0: background
     logits: Tensor # (1,K,T,h,w), of the network without a head
 
+@dataclass
+class _Volumes(Dataset): # rendered when they are asked for, by whichever process
+    maker: DeepSceneMaker
+    seeds: list
+    def __len__(self): return len(self.seeds)
+    def __getitem__(self, k): return self.seeds[k], *self.maker(self.seeds[k])
+
+def _one_thread(worker): cv2.setNumThreads(1) # of each of many processes
+
 @torch.inference_mode()
-def make_examples(network:MaskNetwork, # in evaluation mode
+def make_examples(network:MaskNetwork, # in evaluation mode; the examples lie on its device
                   maker:DeepSceneMaker, # or anything else: seed -> flow, labels
                   seeds:Iterable[int], # of the volumes; those without an object are left out
                   segments=(3, 4, 4, 4, 6), # K of a volume is drawn from these
+                  workers:int=0, # processes that render; 0: this one. The examples are the same
+                  progress:bool=False, # show a bar
                  ) -> list: # of `Example`, half precision
     'Volumes and proposed masks; the same seeds give the same examples.'
-    examples = []
-    for seed in seeds:
-        flow, labels = maker(seed)
+    device, examples = next(network.parameters()).device, []
+    volumes = DataLoader(_Volumes(maker, list(seeds)), batch_size=None, num_workers=workers, worker_init_fn=_one_thread)
+    for seed, flow, labels in tqdm(volumes, desc='worlds', disable=not progress, mininterval=5):
         if not labels.any(): continue
-        flow, K = flow.half()[None], int(np.random.default_rng(seed).choice(segments))
-        examples.append(Example(flow, torch.from_numpy(labels)[None], network.small_logits(flow.float(), K).half()))
+        flow, K = flow.half()[None].to(device), int(np.random.default_rng(seed).choice(segments))
+        examples.append(Example(flow, labels[None].to(device), network.small_logits(flow.float(), K).half()))
     return [Example(*(x.clone() for x in e)) for e in examples]
 
 def cut_example(example:Example, rng, # numpy's `Generator`
@@ -55,7 +68,7 @@ def cut_example(example:Example, rng, # numpy's `Generator`
     flow, labels, logits = (x[..., first:first+frames, :, :] for x in example)
     flow, logits = flow.float(), logits.float()
     if rng.random() >= .5: return Example(flow, labels, logits)
-    to_the_left = torch.tensor([-1., 1.]).view(1, 2, 1, 1, 1) # u changes its sign
+    to_the_left = flow.new_tensor([-1., 1.]).view(1, 2, 1, 1, 1) # u changes its sign
     return Example(flow.flip(-1)*to_the_left, labels.flip(-1), logits.flip(-1))
 
 # %% ../nbs/68_head_training.ipynb #7de0265a
@@ -83,14 +96,14 @@ class HeadRecipe:
     frames: int = 4    # of a piece
     lr: float = 4e-3   # highest learning rate, of AdamW
 
-def train_head(network:MaskNetwork, examples:list, # of `Example`
+def train_head(network:MaskNetwork, examples:list, # of `Example`; both on one device
                recipe:HeadRecipe, # how
                progress:bool=False, # show a bar
               ) -> tuple[MotionHead, list]: # in evaluation mode; of each step, the loss of the last round
     'A head for the network, which stays as it is.'
     torch.manual_seed(recipe.seed)
     rng, history = np.random.default_rng(recipe.seed), []
-    head = MotionHead(network.prepare.channels, recipe.channels)
+    head = MotionHead(network.prepare.channels, recipe.channels).to(examples[0].flow.device)
     adam = torch.optim.AdamW(head.parameters(), recipe.lr, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(adam, recipe.lr, recipe.steps, pct_start=.1)
     for _ in tqdm(range(recipe.steps), desc='training', disable=not progress, mininterval=5):
@@ -124,13 +137,17 @@ def train_and_save(out, # .safetensors file to write
                    recipe:HeadRecipe=HeadRecipe(), # how
                    maker=None, # of the worlds; None: a `DeepSceneMaker` of sharp imitated flow
                    on:str|None=None, # see `save_weights`
-                   progress:bool=True): # show bars
+                   progress:bool=True, # show bars
+                   device='cpu', # where it is trained
+                   workers:int=0): # processes that render; 0: this one
     'Train a head for a network, and write both into one file, or the head alone.'
     segmenter, source = Segmenter.from_pretrained(weights), weights_path(weights)
     segmenter.network.head = None
-    seeds = tqdm(range(recipe.first, recipe.first + recipe.worlds), desc='worlds', disable=not progress, mininterval=5)
-    examples = make_examples(segmenter.network, maker or DeepSceneMaker(DIS(), imitated=1.), seeds)
-    head, history = train_head(segmenter.network, examples, recipe, progress)
+    network, maker = segmenter.network.to(device), maker or DeepSceneMaker(DIS(), imitated=1.)
+    seeds = range(recipe.first, recipe.first + recipe.worlds)
+    examples = make_examples(network, maker, seeds, workers=workers, progress=progress)
+    if not examples: raise InputError('worlds', f'none of {recipe.worlds} has an object to learn from; render more')
+    head, history = train_head(network, examples, recipe, progress)
     about = dict(how='ltseg.head_training.train_and_save', head=asdict(recipe), loss=float(np.mean(history[-25:])),
                  network=hashlib.sha256(source.read_bytes()).hexdigest(), versions=versions())
     save_weights(add_head(segmenter, head, recipe.channels), out, about, on)
