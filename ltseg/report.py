@@ -27,10 +27,10 @@ from .augment import VOID
 from .evaluation import match_segments
 from .files import InputError, Notes, atomic_path, brief
 from .flow import flow_scale, is_flow, read_volume
+from .labels import read_mask
 from .motion import MotionModel
 from .plots import SAFE_PALETTE, overlay, spread
 from .result import Result, read_result
-from .splits import read_mask
 from .video import DIS, VIDEO_ENDINGS, open_frames, write_video
 
 # %% ../nbs/86_report.ipynb #098e09ea
