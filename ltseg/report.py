@@ -162,7 +162,9 @@ def motion_pieces(motion, # of a segment in segments.json; None or empty: no mot
 
 # %% ../nbs/86_report.ipynb #031dc0aa
 def _fill(row, pieces, model, shown): # row: (n,2,6) of the frames `shown`
+    low, high = min(shown), max(shown)
     for first, T, theta in pieces:
+        if first > high or first + T <= low: continue # as most pieces of a long video
         own = [n for n, t in enumerate(shown) if first <= t < first + T]
         if not own: continue
         row[own] = quadratics(model, torch.tensor(theta)[None], T, [shown[n] - first for n in own])[0]
