@@ -206,6 +206,7 @@ def run_tests(task:Task): # of the step
     words = [sys.executable, '-m', 'pytest', '-p', 'no:cacheprovider', '-n', str(min(len(names), os.cpu_count()) if len(names) > 1 else 0),
              '--junitxml', str(file), *tests, *flags]
     code = subprocess.run(words, cwd=_ROOT, env=clean | dict(PYTHONPATH=path), stdin=subprocess.DEVNULL).returncode
+    if not file.exists(): raise InputError('tests', f'pytest did not begin (status {code}); the log says why')
     told = _outcome(file)
     task.tell(dict(flags=' '.join(flags)) | told)
     if code: raise InputError('tests', f'{told["failed"] or "pytest"} failed; the log says why')
