@@ -34,6 +34,7 @@ CHAPTERS = {0: 'Frames and flow', 20: 'Motion and losses', 40: 'The network', 50
             60: 'Training and scores', 72: 'Better masks, long videos', 80: 'From video to result'}
 FIRST_RESULT = 95
 REFERENCE, DESIGN = 'reference.ipynb', 'design.ipynb'
+IDS = {START: 'start', TUTORIALS: 'tutorials', METHOD: 'method', RESULTS: 'results', 'Reference': 'reference', 'Design': 'design'}
 TITLE = '''# Reference
 
 > Every module in its order, and its public names: what they do, with a link to the notebook that defines them.'''
@@ -82,7 +83,7 @@ def number(page: str) -> int | None:
 
 
 def sidebar(pages: list) -> list:
-    "The contents of the site's sidebar: every one of `pages`, paths in `nbs/` in their order, stands in it once."
+    "The groups of the site, each a sidebar of its own: every one of `pages`, paths in `nbs/` in their order, stands in one of them once."
     def between(low, high): return [p for p in pages if number(p) is not None and low <= number(p) < high]
     ends = [*list(CHAPTERS)[1:], FIRST_RESULT]
     chapters = [{'section': title, 'contents': between(low, high)} for (low, title), high in zip(CHAPTERS.items(), ends)]
@@ -102,10 +103,13 @@ def first_page(item) -> str:
 
 
 def site(pages: list) -> str:
-    "`sidebar.yml`: the sidebar, and a menu with its groups on top of each page."
-    contents = sidebar(pages)
-    menu = [{'text': c.get('section') or c['text'], 'href': first_page(c)} for c in contents]
-    found = {'website': {'navbar': {'left': menu}, 'sidebar': {'contents': contents}}}
+    """`sidebar.yml`: a sidebar for each group, which only its pages show, and a menu with the groups on top of each page. Quarto tells by the
+    `id` which sidebar a page belongs to, and marks that group in the menu; the look of the first one is that of all."""
+    groups = [(c.get('section') or c['text'], c) for c in sidebar(pages)]
+    menu = [{'text': title, 'href': first_page(c)} for title, c in groups]
+    bars = [{'id': IDS[title], 'title': title, 'contents': c.get('contents') or [c]} for title, c in groups]
+    bars[0] = {'style': 'floating', 'collapse-level': 2} | bars[0]
+    found = {'website': {'navbar': {'left': menu}, 'sidebar': bars}}
     return '# Written by .ci/generate.py\n' + yaml.dump(found, Dumper=IndentDumper, sort_keys=False, allow_unicode=True)
 
 

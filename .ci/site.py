@@ -91,6 +91,36 @@ def options() -> list:
     return [dict(cell_type='markdown', metadata={}, source=text) for text in texts]
 
 
+MEASURED = {'95', '96', '97', '99'} # pages of numbers: the code that measures them is folded
+
+
+def measured(nb: dict) -> dict:
+    "A notebook whose code is folded, since its readers look for what came out."
+    for cell in nb['cells']:
+        if cell['cell_type'] == 'code' and ''.join(cell['source']).strip(): cell['source'] = '#| code-fold: true\n' + ''.join(cell['source'])
+    return nb
+
+
+def source_of(path: Path, name: str, line: int) -> str:
+    "The source of a function or class that is defined in the module `path`, about at that line; '' if there is none."
+    text = path.read_text(encoding='utf8')
+    nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name == name]
+    if not nodes: return ''
+    node = min(nodes, key=lambda n: abs(n.lineno - line))
+    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+    return '\n'.join(text.splitlines()[first - 1:node.end_lineno])
+
+
+def with_source(nb: dict, modules: Path) -> dict:
+    "A notebook in which the source of what is documented lies folded under its signature: one reads this site to see how it is done."
+    for data in (o['data'] for c in nb['cells'] for o in c.get('outputs', []) if 'text/markdown' in o.get('data', {})):
+        text = ''.join(data['text/markdown'])
+        found = re.search(r'/(\w+)\.py#L(\d+).*?\n#+ (?:[\w.]+\.)?(\w+)\n', text, re.DOTALL)
+        source = found and (modules/f'{found[1]}.py').is_file() and source_of(modules/f'{found[1]}.py', found[3], int(found[2]))
+        if source: data['text/markdown'] = f'{text}\n\n<details class="source"><summary>Source</summary>\n\n```python\n{source}\n```\n\n</details>'
+    return nb
+
+
 def quoted(text: str) -> str: return json.dumps(' '.join(text.split()), ensure_ascii=False)
 
 
@@ -113,7 +143,7 @@ def folded(nb: dict) -> dict:
     "A notebook in which cells of imports are folded: who reads does not need them, who runs it does."
     for cell in nb['cells']:
         source = ''.join(cell['source'])
-        if cell['cell_type'] != 'code' or not (body := parsed(source)): continue
+        if cell['cell_type'] != 'code' or '#| code-fold' in source or not (body := parsed(source)): continue
         if all(isinstance(n, (ast.Import, ast.ImportFrom)) for n in body):
             cell['source'] = f'#| code-fold: true\n#| code-summary: Imports\n{source}'
     return nb
@@ -190,7 +220,8 @@ def linked(text: str, page: str, heads: dict) -> str:
 def preview(proc: Path, docs: Path):
     "Pages of `docs` by pandoc from the processed notebooks in `proc`."
     website = yaml.safe_load((proc/'sidebar.yml').read_text(encoding='utf8'))['website']
-    entries = list(walk(website['sidebar']['contents']))
+    bars = [list(walk(bar['contents'])) for bar in website['sidebar']] # each group has its own
+    entries = [entry for bar in bars for entry in bar]
     order = [page for *_, page in entries if page]
     heads = {page: front(proc, page) for page in order}
     parts = {'LIGHT': rules(proc/'light.scss'), 'DARK': rules(proc/'dark.scss'),
@@ -207,7 +238,7 @@ def preview(proc: Path, docs: Path):
         cells = json.loads((proc/page).read_text(encoding='utf8'))['cells'][1:]
         body = [f'# {head["title"]}', f'*{head["description"]}*', *(cell_markdown(i, c, out) for i, c in enumerate(cells))]
         variables = dict(pagetitle=head['title'], up='../'*page.count('/'), menu=''.join(link(i['href'], i['text']) for i in website['navbar']['left']),
-                     pages=''.join(f'<div style="padding-left:{e[0]}rem">{entry(*e)}</div>' for e in entries),
+                     pages=''.join(f'<div style="padding-left:{e[0]}rem">{entry(*e)}</div>' for e in next(bar for bar in bars if page in [p for *_, p in bar])),
                      steps=''.join(link(p, f'{arrow} {heads[p]["title"]}') for near, arrow in [(order[:n][-1:], '←'), (order[n+1:n+2], '→')]
                                    for p in near))
         command = [*PANDOC, template, '-o', out, *(f'-V{k}={v}' for k, v in variables.items()), '--metadata', 'title= ']
@@ -223,8 +254,9 @@ def processed() -> Path:
     proc = proc_nbs(n_workers=0)
     for path in proc.rglob('*.ipynb'):
         nb, up = json.loads(path.read_text(encoding='utf8')), '../'*len(path.relative_to(proc).parents[1:])
-        if path.name == '90_cli.ipynb': nb['cells'] += options()
-        page = folded(captioned(with_fields(offline(nb, cfg.doc_host + cfg.doc_baseurl, up), cfg.lib_path)))
+        if path.name == '90_cli.ipynb': nb['cells'][2:2] = options() # before how it is done
+        if path.name[:2] in MEASURED: nb = measured(nb)
+        page = folded(captioned(with_source(with_fields(offline(nb, cfg.doc_host + cfg.doc_baseurl, up), cfg.lib_path), cfg.lib_path)))
         path.write_text(json.dumps(in_lines(page)), encoding='utf8')
     return proc
 

@@ -189,9 +189,18 @@ def _demo(o):
             f'Look at {out/"overlay.mp4"}, or make a page to explore: ltseg report {out}')
 
 # %% ../nbs/90_cli.ipynb #a0520001
+_OF_PAGES = ('out', 'truth', 'max_frames', 'quality') # options of one page, without a meaning for what is written in its place
+
 def _report(o):
-    from ltseg.report import write_report
-    page = write_report(o.result, o.out, o.source, o.width, o.max_frames, o.quality)
+    from ltseg.report import write_clip, write_index, write_report
+    archive = Path(o.result).is_dir() and not (Path(o.result)/'segments.json').exists() and any(Path(o.result).glob('manifest*.csv'))
+    if archive or o.clip:
+        what = 'the index of an archive' if archive else '--clip'
+        useless = ['OTHER']*bool(o.other) + given(o, *_OF_PAGES, *(('source', 'clip', 'width') if archive else ()))
+        if useless: raise InputError(useless[0], f'has no meaning beside {what}')
+    if archive: page = write_index(o.result)
+    elif o.clip: page = write_clip(o.result, o.clip, o.source, o.width)
+    else: page = write_report(o.result, o.out, o.source, o.width, o.max_frames, o.quality, o.other, o.truth)
     return f'{page.stat().st_size/1e6:.1f} MB → {page}'
 
 # %% ../nbs/90_cli.ipynb #fa5262dd

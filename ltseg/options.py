@@ -157,6 +157,7 @@ def _argument(f, text): # field, its comment -> what `add_argument` takes
     number = next((k for k in kinds if k in (int, float)), None)
     how = dict(help=_told(f, text), metavar=about.get('metavar'))
     if many is not None: how['nargs'] = '*' if f.default is None else '+' # none at all may mean something else than the default
+    elif about.get('positional') and f.default is None: how['nargs'] = '?'
     if about.get('parse'): return how | dict(type=about['parse'])
     if choices: return how | dict(choices=choices)
     return how | dict(type=str if number is None else Number(number, *about.get('within', ())))
@@ -366,14 +367,21 @@ class DemoCommand(SegmentOptions, FlowWeights, Quality, help='try it: render a c
 
 # %% ../nbs/02_options.ipynb #02aa0065
 @dataclass(kw_only=True)
-class ReportCommand(Options, help='show a result as one HTML page', example='report OUT'):
-    """Write one HTML page that shows a result of ltseg segment in any browser, without other files: move through time, switch segments
-    on and off, read how they move."""
-    result: str = option(positional=True, metavar='OUT') # folder that ltseg segment or demo wrote
+class ReportCommand(Options, help='show a result as one HTML page', example='report OUT --truth ANNOTATIONS'):
+    """Write one HTML page that shows a result of ltseg segment in any browser, without other files: move through time, look at the flow
+    and at what the models leave over, switch segments on and off, read how they move, compare. For the folder of an archive it is an
+    index of all its results, index.html, the worst explained first, and a page for each."""
+    result: str = option(positional=True, metavar='OUT') # folder that ltseg segment or demo wrote, or the folder of an archive
+    other: str|None = option(None, positional=True, metavar='OTHER') # folder of another result of the same frames, to compare with
     out: str|None = option(None, '-o', metavar='FILE') # page to write, .html; an earlier one is replaced; default: OUT/report.html
+    # folder with the truth, a PNG of labels for each frame, to compare with
+    truth: str|None = option(None, metavar='FOLDER')
+    # write the frames with their segments as one clip in place of a page: .gif, .mp4, .m4v, .mov or .mkv
+    clip: str|None = option(None, metavar='FILE')
     # video or folder of the frames; default: the input that settings.json names, else overlay.mp4
     source: str|None = option(None, metavar='INPUT')
-    width: int = option(640, within=(16, 4096), metavar='N') # longer side of the frames in the page, in pixels, at most
+    # longer side of the frames in the page, in pixels, at most; default: as they are up to 1920, less where there are many
+    width: int|None = option(None, within=(16, 4096), metavar='N')
     max_frames: int = option(240, within=(1, 100_000), metavar='N') # frames in the page, at most; a longer video is thinned evenly
     quality: int = option(72, within=(0, 100), metavar='N') # quality of the pictures, 0 to 100
 

@@ -230,7 +230,8 @@ CASES = {
     'demo': {k: make('demo') for k, make in JOB.items()},
     'report': {
         'source': [Acts('--source {top}/other')], 'width': [Acts('--width 40')], 'max_frames': [Acts('--max-frames 3')],
-        'quality': [Acts('--quality 20')]},
+        'quality': [Acts('--quality 20')], 'truth': [Acts('--truth {top}/data/Annotations/480p/a')],
+        'clip': [Refused('-o', '--clip OUT/clip.gif')]},
     'split': {
         'name': [Acts('--name NAME')], 'base_dir': [Acts('--base-dir {top}')], 'layout': [Refused('layout', '--layout fbms')],
         'resolution': [Acts('--resolution 240p'), Refused('--resolution', '--resolution 480p', 'split {top}/clip -o OUT --layout plain')],

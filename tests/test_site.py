@@ -174,9 +174,57 @@ def leaves(contents) -> list:
 
 def test_every_notebook_stands_in_the_sidebar_once():
     site = yaml.safe_load((NBS/'sidebar.yml').read_text(encoding='utf8'))['website']
-    assert Counter(leaves(site['sidebar']['contents'])) == Counter(str(p.relative_to(NBS)) for p in PAGES)
+    assert Counter(leaf for bar in site['sidebar'] for leaf in leaves(bar['contents'])) == Counter(str(p.relative_to(NBS)) for p in PAGES)
     assert [item['text'] for item in site['navbar']['left']] == [
         'Get started', 'Tutorials', 'The method, notebook by notebook', 'Benchmarks and results', 'Reference', 'Design']
+
+
+def test_every_group_has_a_sidebar_of_its_own():
+    "So Quarto marks the group that a page belongs to, and no page lists all others beside it."
+    site = yaml.safe_load((NBS/'sidebar.yml').read_text(encoding='utf8'))['website']
+    assert [bar['title'] for bar in site['sidebar']] == [item['text'] for item in site['navbar']['left']]
+    assert len({bar['id'] for bar in site['sidebar']}) == len(site['sidebar'])
+    for bar, item in zip(site['sidebar'], site['navbar']['left']): assert item['href'] in leaves(bar['contents'])
+
+
+def light(colour: str) -> float:
+    "The relative luminance of '#rrggbb', as WCAG has it."
+    parts = [int(colour[i:i + 2], 16)/255 for i in (1, 3, 5)]
+    return sum(w*(c/12.92 if c <= .04045 else ((c + .055)/1.055)**2.4) for w, c in zip((.2126, .7152, .0722), parts))
+
+
+def contrast(*colours) -> float:
+    low, high = sorted(map(light, colours))
+    return (high + .05)/(low + .05)
+
+
+@pytest.mark.parametrize('theme', ['light', 'dark'])
+def test_contrast_of_the_themes(theme):
+    "What Bootstrap and Quarto write in each colour on each ground; a colour that a theme does not set is theirs, such as black for `pre`."
+    theirs = {'pre-color': '#000000', 'text-muted': '#6c757d'}
+    text = (NBS/f'{theme}.scss').read_text(encoding='utf8')
+    colours = theirs | dict(re.findall(r'^\$([\w-]+): (#[0-9a-f]{6}|inherit);', text, re.MULTILINE))
+    colours = {k: colours['body-color'] if v == 'inherit' else v for k, v in colours.items()}
+    pairs = [('body-color', 'body-bg'), ('link-color', 'body-bg'), ('text-muted', 'body-bg'), ('secondary', 'body-bg'), ('pre-color', 'body-bg'),
+             ('pre-color', 'code-block-bg'), ('code-color', 'code-bg'), ('link-color', 'code-bg'), ('toc-color', 'body-bg'), ('navbar-fg', 'navbar-bg'),
+             ('navbar-hl', 'navbar-bg'), ('text-muted', 'footer-bg'), ('body-color', 'sidebar-bg'), ('text-muted', 'code-block-bg')]
+    faint = {f'{a} on {b}': round(contrast(colours[a], colours[b]), 2) for a, b in pairs if contrast(colours[a], colours[b]) < 4.5}
+    assert not faint
+    css = dict(re.findall(r'--(\w+): (#[0-9a-f]{6})', text))
+    faint = {f'{a} on {b}': round(contrast(css[a], css[b]), 2) for a, b in [(a, b) for a in ('ink', 'accent', 'quiet') for b in ('paper', 'shade')] if contrast(css[a], css[b]) < 4.5}
+    assert not faint
+
+
+def test_source_lies_folded_under_the_signature(builder):
+    text = '[source](https://x/ltseg/video.py#L600)\n\n### write_video\n\n```python\ndef write_video(path)\n```\n'
+    nb = dict(cells=[dict(cell_type='code', source='', outputs=[dict(data={'text/markdown': text})])])
+    found = builder.with_source(nb, ROOT/'ltseg')['cells'][0]['outputs'][0]['data']['text/markdown']
+    assert found.startswith(text) and '<summary>Source</summary>' in found and 'video.add(frame)' in found
+    assert builder.source_of(ROOT/'ltseg'/'video.py', 'nothing', 1) == ''
+
+
+def test_pages_of_numbers_fold_their_code(builder):
+    assert [c['source'] for c in builder.measured(notebook('# A', 'x = 1'))['cells']] == ['# A', '#| code-fold: true\nx = 1']
 
 
 def test_one_version():

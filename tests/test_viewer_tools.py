@@ -13,8 +13,10 @@ from PIL import Image
 
 from browser import (ARTIFACTS, NARROW, WIDE, chromium, console, emulate, faint, host, needs_axe, requests, stuck, too_wide,  # noqa: F401: fixtures
                      violations)
+from ltseg.cli import main
 from ltseg.flow import flow_to_rgb
 from ltseg.report import write_index, write_report
+from ltseg.video import write_video
 from selenium.webdriver import ActionChains, Keys
 from test_viewer import SIZE, T, affine, clip, flow, prepared, result, save_result, viewer, wide  # noqa: F401: fixtures
 
@@ -366,6 +368,27 @@ def test_motions_as_csv(wide, result):
     square = next(r for r in rows if r['segment'] == '2')
     assert (float(square['growth_percent']), float(square['turn_degrees'])) == pytest.approx((4, 2), abs=.01) and not disc[0]['growth_percent']
     assert [r['explains_little'] for r in rows if r['segment'] == '3'] == ['1']*(T - 6)
+
+
+def ltseg(*words): return main(list(map(str, words)))
+
+
+def test_pages_from_the_command_line(tmp_path, capsys):
+    "Two results, a clip, an archive; what has no meaning there is refused, and nothing is written."
+    for name in ('A', 'B'): save_result(tmp_path/name, clip()[1][:3])
+    write_video(tmp_path/'A'/'overlay.mp4', clip()[0][:3], 12)
+    assert ltseg('report', tmp_path/'A', tmp_path/'B', '-o', tmp_path/'page.html') == 0 and '"j":[1.0,1.0,1.0]' in (tmp_path/'page.html').read_text('utf8')
+    assert ltseg('report', tmp_path/'A', '--clip', tmp_path/'clip.gif', '--width', 80) == 0
+    with Image.open(tmp_path/'clip.gif') as image: assert (image.size, image.n_frames) == ((80, 45), 3)
+    (tmp_path/'manifest.csv').write_text('video,state,frames,seconds,error\n')
+    before = {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
+    for words, says in [(['A', 'B', '--clip', 'c.gif'], 'OTHER: has no meaning beside --clip'), (['A', '--clip', 'c.txt'], 'ends in .gif'),
+                        (['', '--truth', 'A'], '--truth: has no meaning beside the index'), (['A', '--truth', 'nowhere'], 'no folder'),
+                        (['A', '--truth', 'B'], 'no 00000.png'), (['A', 'nowhere'], 'no folder'), (['A', 'B', '--truth', 'B/labels'], 'not with both')]:
+        assert ltseg('report', *(w if w.startswith('-') else tmp_path/w for w in words)) == 2 and says in capsys.readouterr().err
+    assert before == {p: p.read_bytes() for p in tmp_path.rglob('*') if p.is_file()}
+    assert ltseg('report', tmp_path) == 0
+    assert sorted(set(p.name for p in tmp_path.rglob('*.html'))) == ['index.html', 'page.html', 'report.html']
 
 
 # ---- how it looks
