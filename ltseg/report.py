@@ -23,11 +23,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from .augment import VOID
-from .evaluation import match_segments
 from .files import InputError, Notes, atomic_path, brief
 from .flow import flow_scale, is_flow, read_volume
-from .labels import read_mask
+from .labels import VOID, read_mask
 from .motion import MotionModel
 from .plots import SAFE_PALETTE, overlay, spread
 from .result import Result, read_result
@@ -308,6 +306,7 @@ def frame_agreement(labels, # (n,h,w) uint8
                     ground=() # labels of `others` that do not count
                    ) -> tuple: # ({label of `others`: label or None}, n means of J; None where nothing is to be compared)
     'The one-to-one partners of the regions of `others`, and how well they agree frame by frame.'
+    from ltseg.evaluation import match_segments # here, since few pages compare, and it brings pandas
     labels, others = np.stack(labels), np.stack(others)
     partner = {k: a for k, (a, _) in match_segments(labels, others).items() if k not in ground}
     def j(here, there):

@@ -13,7 +13,7 @@ from hostile import snapshot
 from processes import alone, needs_proc
 
 from ltseg.files import InputError
-from ltseg.gpu import STEPS, TINY, Step, cuda_notebooks, main, run_steps
+from ltseg.gpu import STEPS, TINY, Stage, cuda_notebooks, main, run_steps
 from ltseg.segmenter import Segmenter
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,7 +70,7 @@ def dies(task): os.kill(os.getpid(), signal.SIGKILL)
 
 @needs_proc
 def test_a_step_that_goes_wrong_does_not_stop_the_next(tmp_path):
-    steps = [Step('fails', fails, .5, 'log'), Step('hangs', hangs, .02, 'log'), Step('dies', dies, .5, 'log'), Step('works', works, 1., 'log')]
+    steps = [Stage('fails', fails, .5, 'log'), Stage('hangs', hangs, .02, 'log'), Stage('dies', dies, .5, 'log'), Stage('works', works, 1., 'log')]
     report = run_steps(steps, tmp_path/'OUT', minutes=2)
     assert json.loads((tmp_path/'OUT'/'gpu.json').read_text('utf8')) == report
     assert [(s['name'], s['status']) for s in report['steps']] == [('fails', 'failed'), ('hangs', 'stopped'), ('dies', 'failed'), ('works', 'done')]
@@ -84,7 +84,7 @@ def test_what_is_done_is_there_when_the_run_is_cut_off(tmp_path):
     "The summary is written before and after every step."
     def looks(task): seen.write_text((task.out/'gpu.json').read_text('utf8'))
     seen = tmp_path/'seen.json'
-    run_steps([Step('works', works, .5, 'log'), Step('looks', looks, 1., 'log')], tmp_path/'OUT', minutes=2)
+    run_steps([Stage('works', works, .5, 'log'), Stage('looks', looks, 1., 'log')], tmp_path/'OUT', minutes=2)
     assert [(s['name'], s['status']) for s in json.loads(seen.read_text())['steps']] == [('works', 'done'), ('looks', 'running')]
 
 

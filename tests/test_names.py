@@ -5,7 +5,8 @@ from pathlib import Path
 
 import ltseg
 
-TWICE = {'train_and_save'} # the same for two networks; the metadata of shipped weights name both
+TWICE = {'train_and_save', # the same for two networks; the metadata of shipped weights name both
+         'main'} # of a program, each with a module of its own
 
 
 def defined(code) -> set:

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from ltseg.export import FORMATS
-from ltseg.plots import write_palette_png
+from ltseg.labels import write_palette_png
 
 from .made import changed, clip, put_pictures
 from .table import ltseg, row
