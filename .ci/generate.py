@@ -30,8 +30,8 @@ NOTE = '<!-- Generated from nbs/{name} by .ci/generate.py: edit the notebook, no
 RELATIVE = re.compile(r'(!?\[[^\]]*\]\()(?![a-z]+:|/|#)([^)\s]+\))')
 START, TUTORIALS, METHOD, RESULTS = 'Get started', 'Tutorials', 'The method, notebook by notebook', 'Benchmarks and results'
 # The numbered notebooks: the chapters of the method and the lowest number of each; from `FIRST_RESULT` on they define no module
-CHAPTERS = {0: 'Frames and flow', 20: 'Motion and losses', 40: 'The network', 50: 'Training data',
-            60: 'Training and scores', 72: 'Better masks, long videos', 80: 'From video to result'}
+CHAPTERS = {0: 'Pictures and flow', 20: 'Motion models and the network', 40: 'From video to result', 60: 'Scores',
+            72: 'Reports and exports', 75: 'Training', 90: 'The command line'}
 FIRST_RESULT = 95
 REFERENCE, DESIGN = 'reference.ipynb', 'design.ipynb'
 IDS = {START: 'start', TUTORIALS: 'tutorials', METHOD: 'method', RESULTS: 'results', 'Reference': 'reference', 'Design': 'design'}

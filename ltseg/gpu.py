@@ -53,7 +53,7 @@ class Sizes:
     head: HeadRecipe = field(default_factory=HeadRecipe) # at most
 
 FULL = Sizes()
-TINY = Sizes(('38_head',), (2, 3), ((32, 48),), 2, 2, 64, 2**16, dict(synthetic=5, length=3, steps=2, epoch_steps=1, batch_size=1, size=[32, 48], val=1),
+TINY = Sizes(('32_head',), (2, 3), ((32, 48),), 2, 2, 64, 2**16, dict(synthetic=5, length=3, steps=2, epoch_steps=1, batch_size=1, size=[32, 48], val=1),
              (3, 32, 48), 5, 6, 2, 2, 1, 1., HeadRecipe(4, worlds=6, steps=2, batch=1, frames=2))
 
 # %% ../nbs/89_gpu.ipynb #89a00009
@@ -223,7 +223,7 @@ def train_in_notebook(task:Task): # of the step
     from execnb.nbio import read_nb
     from execnb.shell import CaptureShell
     os.environ['IN_TEST'] = '1' # of nbdev
-    path, out = _at_root('nbs/70_train.ipynb'), task.scratch/'notebook'
+    path, out = _at_root('nbs/88_train.ipynb'), task.scratch/'notebook'
     settings = json.dumps(task.sizes.notebook | dict(trainer=_trainer_options()))
     nb, shell = read_nb(path), CaptureShell(path)
     at = next(n for n, c in enumerate(nb.cells) if 'parameters' in c.metadata.get('tags', ()))

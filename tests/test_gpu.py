@@ -98,7 +98,7 @@ def test_a_run_is_not_overwritten(tmp_path, capsys):
 
 def test_notebooks_with_cells_for_a_gpu():
     "Motion fit, losses, EM, network, training step, head, appearance and the whole job are compared with the processor."
-    wanted = {'20_motion', '30_losses', '35_em', '40_network', '60_segmenter', '68_head_training', '73_appearance', '80_inference'}
+    wanted = {'20_motion', '25_losses', '30_em', '35_network', '84_segmenter', '86_head_training', '49_appearance', '52_inference'}
     assert wanted <= set(cuda_notebooks())
 
 

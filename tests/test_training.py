@@ -26,7 +26,7 @@ from ltseg.train import TrainSettings, read_metrics, train
 from ltseg.video import DIS
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOK = ROOT/'nbs'/'70_train.ipynb'
+NOTEBOOK = ROOT/'nbs'/'88_train.ipynb'
 
 STEPS, EPOCH = 6, 2
 OPTIONS = f'--steps {STEPS} --epoch-steps {EPOCH} --batch-size 2 --val 1 --accelerator cpu'.split()
