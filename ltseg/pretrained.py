@@ -22,7 +22,7 @@ from .files import InputError, atomic_path
 from .network import NetworkConfig, build_network
 
 # %% ../nbs/38_pretrained.ipynb #b795e44e
-WEIGHTS = {'default': 'lean.safetensors', 'head': 'head.safetensors'} # name -> file in the package
+WEIGHTS = {'default': 'lean.safetensors', 'head': 'head.safetensors', 'sharp': 'sharp.safetensors'} # name -> file in the package
 _SUFFIXES = '.safetensors', '.ckpt'
 
 def weights_path(name_or_path:str, # a name of WEIGHTS, or a .safetensors or .ckpt file
