@@ -53,6 +53,7 @@ def test_figures_of_the_readme_are_measured(row, file, chosen):
 
 @pytest.mark.parametrize(('row', 'file', 'chosen'), [
     ('RAFT-small | `--weights head --appearance thorough`', 'appearance.csv', dict(weights='head', flow='raft-small', appearance='thorough')),
+    ('RAFT-small | `--weights sharp`', 'refined.csv', dict(weights='sharp', flow='raft-small', refine='flow')),
     ('RAFT-small | `--weights head`', 'refined.csv', dict(weights='head', flow='raft-small', refine='flow')),
     ('RAFT-small | the defaults: edges refined by the flow', 'refined.csv', dict(weights='default', flow='raft-small', refine='flow')),
     ('RAFT-small | `--refine none`', 'refined.csv', dict(weights='default', flow='raft-small', refine='none')),

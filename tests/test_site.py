@@ -318,7 +318,7 @@ class Page(HTMLParser):
         attrs = dict(attrs)
         if 'id' in attrs: self.ids.add(attrs['id'])
         if tag == 'a' and attrs.get('href'): self.links.append(attrs['href'])
-        if tag == 'link' and attrs.get('rel') in {'stylesheet', 'icon', 'preload'}: self.loads.append(attrs['href'])
+        if tag == 'link' and attrs.get('rel') in {'stylesheet', 'icon', 'preload'} and not attrs['href'].startswith('data:'): self.loads.append(attrs['href'])
         if attrs.get('src') and not attrs['src'].startswith('data:'): self.loads.append(attrs['src'])
         if tag == 'img' and not attrs.get('alt'): self.faults.append(f'no alt: {attrs.get("src", "")[:60]}')
 

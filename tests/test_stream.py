@@ -310,7 +310,7 @@ def test_again(scene, clip):
 def test_recorded_is_what_acted(scene, tmp_path):
     "Settings tell of no option that had no effect, and a warning tells that it had none."
     flow = torch.randn(2, 4, 32, 48, generator=torch.Generator().manual_seed(0))
-    with pytest.warns(UserWarning, match='flow already, so flow and most had no effect'):
+    with pytest.warns(UserWarning, match='flow already, so flow and max_pixels had no effect'):
         found = segment(flow, K=2, method='em', flow='dis-fine', most=1000)
     assert [found.settings[k] for k in ('flow', 'most', 'device')] == [None]*3 and found.source.notes
     assert segment(list(scene.frames[:3]), K=2).settings['device'] == ('cuda:0' if torch.cuda.is_available() else 'cpu')

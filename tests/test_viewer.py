@@ -382,8 +382,9 @@ def test_odd_results(wide, tmp_path, shape):
 def test_window_by_window(wide, tmp_path):
     "Motion in pieces, as of a long video."
     labels = np.zeros((6, *SIZE), np.uint8)
-    pieces = [dict(first=0, frames=3, parameters=MOTION[1]), dict(first=3, frames=3, parameters=MOTION[3])]
-    out = save_result(tmp_path/'OUT', labels, segments=[dict(label=0, motion=pieces)])
+    pieces = [dict(first=0, frames=3, control_points=1), dict(first=3, frames=3, control_points=1)]
+    motion = dict(parameters=[*MOTION[1], *MOTION[3]], pieces=pieces)
+    out = save_result(tmp_path/'OUT', labels, segments=[dict(label=0, motion=motion)])
     viewer = wide.open(write_report(out))
     viewer.point(80, 45)
     assert viewer['card-move'].text.startswith('→ 6.0')
