@@ -20,6 +20,14 @@ from torch import Tensor
 
 from .files import InputError, atomic_folder, atomic_path, check_there, choose, is_folder, kind_of, look_into
 
+# %% ../nbs/05_flow.ipynb #05fork01
+_pools = [] # sizes, of forks under way
+
+def _close_pool(): _pools.append(cv2.getNumThreads()); cv2.setNumThreads(1)
+def _open_pool(): cv2.setNumThreads(_pools.pop())
+
+if hasattr(os, 'register_at_fork'): os.register_at_fork(before=_close_pool, after_in_parent=_open_pool) # Windows has no forks
+
 # %% ../nbs/05_flow.ipynb #118c5ee5
 UNKNOWN = 1e9 # in Middlebury's .flo a component of this size or more means that the flow is unknown
 

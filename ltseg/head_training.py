@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -41,8 +40,6 @@ class _Volumes(Dataset): # rendered when they are asked for, by whichever proces
     def __len__(self): return len(self.seeds)
     def __getitem__(self, k): return self.seeds[k], *self.maker(self.seeds[k])
 
-def _one_thread(worker): cv2.setNumThreads(1) # of each of many processes
-
 @torch.inference_mode()
 def make_examples(network:MaskNetwork, # in evaluation mode; the examples lie on its device
                   maker:DeepSceneMaker, # or anything else: seed -> flow, labels
@@ -53,7 +50,7 @@ def make_examples(network:MaskNetwork, # in evaluation mode; the examples lie on
                  ) -> list: # of `Example`, half precision
     'Volumes and proposed masks; the same seeds give the same examples.'
     device, examples = next(network.parameters()).device, []
-    volumes = DataLoader(_Volumes(maker, list(seeds)), batch_size=None, num_workers=workers, worker_init_fn=_one_thread)
+    volumes = DataLoader(_Volumes(maker, list(seeds)), batch_size=None, num_workers=workers)
     for seed, flow, labels in tqdm(volumes, desc='worlds', disable=not progress, mininterval=5):
         if not labels.any(): continue
         flow, K = flow.half()[None].to(device), int(np.random.default_rng(seed).choice(segments))

@@ -496,8 +496,6 @@ class _Volumes(Dataset): # rendered when they are asked for, by whichever proces
     def __len__(self): return self.n
     def __getitem__(self, k): return self.maker(self.seed + k)
 
-def _one_thread(worker): cv2.setNumThreads(1) # of each of many processes
-
 def make_shard(folder, # for the files, which are written whole and replace older ones
                maker:SceneMaker, # of the volumes
                n:int, # number of volumes
@@ -510,8 +508,7 @@ def make_shard(folder, # for the files, which are written whole and replace olde
           atomic_path(folder/'labels.npy') as labels_tmp, atomic_path(folder/'flow.npy') as flow_tmp):
         flows = np.lib.format.open_memmap(flow_tmp, 'w+', np.float16, (n, 2, maker.T, h, w))
         labels = np.lib.format.open_memmap(labels_tmp, 'w+', np.uint8, (n, maker.T, h, w))
-        volumes = DataLoader(_Volumes(maker, n, seed), batch_size=None, num_workers=workers,
-                             worker_init_fn=_one_thread)
+        volumes = DataLoader(_Volumes(maker, n, seed), batch_size=None, num_workers=workers)
         for k, (flow, labels[k]) in enumerate(tqdm(volumes, desc='rendering', mininterval=5)):
             if not flow.isfinite().all(): raise InputError('flow estimator', 'finite flow', 'NaN or infinity')
             flows[k] = flow.clamp(-6e4, 6e4).numpy() # the range of half precision

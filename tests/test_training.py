@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -407,3 +408,17 @@ def test_advice_can_be_followed():
         texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str) and n not in prose]
         named = {o for t in texts for o in re.findall('(?<![-\\w])--[a-z][-_a-z]*', t)}
         assert named <= known, (module, named - known)
+
+
+def test_workers_of_a_process_that_has_used_opencv(tmp_path):
+    "OpenCV's threads do not survive a fork: workers would wait for them for ever."
+    code = """import cv2, sys
+from ltseg.synthetic import SceneMaker, make_shard
+from ltseg.video import DIS
+cv2.setNumThreads(2)
+maker = SceneMaker(DIS(), T=2, size=(64, 112), imitated=0.)
+maker(0)
+make_shard(sys.argv[1], maker, 2, workers=1)
+assert cv2.getNumThreads() == 2"""
+    subprocess.run([sys.executable, '-c', code, tmp_path/'shard'], check=True, timeout=300, capture_output=True)
+    assert (tmp_path/'shard'/'flow.npy').exists()
