@@ -312,7 +312,7 @@ def test_recorded_is_what_acted(scene, tmp_path):
     flow = torch.randn(2, 4, 32, 48, generator=torch.Generator().manual_seed(0))
     with pytest.warns(UserWarning, match='flow already, so flow and max_pixels had no effect'):
         found = segment(flow, K=2, method='em', flow='dis-fine', most=1000)
-    assert [found.settings[k] for k in ('flow', 'most', 'device')] == [None]*3 and found.source.notes
+    assert [found.settings[k] for k in ('flow', 'max_pixels', 'device')] == [None]*3 and found.source.notes
     assert segment(list(scene.frames[:3]), K=2).settings['device'] == ('cuda:0' if torch.cuda.is_available() else 'cpu')
     plans = [segment(flow, K=2, adapt=1, motion_model=name, device='cpu').probs for name in ('QuadraticFull_fk3', 'Constant')]
     assert not torch.equal(*plans) # the adaptation is by the model that was asked for
