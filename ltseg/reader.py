@@ -23,7 +23,8 @@ from tqdm.auto import tqdm
 from .files import InputError, Notes, check_there, choose, is_folder
 from .flow import (check_flow, flow_files, flow_names, flow_size, is_flow, read_flow, read_volume,
                         resize_flow)
-from .video import (FLOW_ESTIMATORS, MOST_PIXELS, FrameTimes, PictureFrames, check_fps, estimate_flow,
+from .options import FULL_HD
+from .video import (FLOW_ESTIMATORS, FrameTimes, PictureFrames, check_fps, estimate_flow,
                          flow_pairs, open_frames, reduce_frame)
 from .video import (_aspect, _check_end, _checked, _container, _Decoding, _picture, _rate, _stack, # as video
                          _stated_length, _until_broken, _upright) # files are decoded
@@ -217,7 +218,7 @@ def _first(packets, stream): # -> (packets, frames a second)
     some = list(islice(packets, _SOME if stated > _LIVELY else 0))
     return chain(some, packets), _rate(stream, [p.pts for p in some if p is not None and p.size])
 
-def _decoded(file, what, most, seconds, notes): # yields (frames a second, aspect of a pixel), then frames; `seconds` grows with them
+def _decoded(file, what, max_pixels, seconds, notes): # yields (frames a second, aspect of a pixel), then frames; `seconds` grows with them
     camera = 'v4l2' if isinstance(file, str) else None
     with _readable(file, what) as file, _container(file, what, format=camera) as container:
         stream = _picture(container, what)
@@ -228,7 +229,7 @@ def _decoded(file, what, most, seconds, notes): # yields (frames a second, aspec
         yield fps, 1. if first is None else _aspect(stream, first)
         for frame in frames if first is None else chain([first], frames):
             seconds.append(times(frame.time))
-            yield _upright(frame, most)
+            yield _upright(frame, max_pixels)
         seen.tell(1)
         _check_end(what, seen.read, seconds[-1] + 1/fps, _stated_length(container), fps, notes, .1) # sound may last longer
 
@@ -236,11 +237,11 @@ def _decoded(file, what, most, seconds, notes): # yields (frames a second, aspec
 def piped_frames(file, # an open binary file, such as `sys.stdin.buffer`, or the path of a camera
                  what='-', # what messages call it
                  fps:float|None=None, # frames a second; None: what the stream says
-                 most:int=MOST_PIXELS # pixels of a frame; larger ones are reduced
+                 max_pixels:int=FULL_HD # pixels of a frame; larger ones are reduced
                 ) -> PassingFrames: # decoded as they are asked for
     'The frames of a video that comes through a pipe; an `InputError` if FFmpeg cannot read it.'
     seconds, notes = [], Notes()
-    decoded = _decoded(file, what, most, seconds, notes)
+    decoded = _decoded(file, what, max_pixels, seconds, notes)
     own, aspect = next(decoded)
     return PassingFrames(decoded, what, fps or own, None if fps else seconds.__getitem__, aspect, notes)
 
@@ -249,13 +250,13 @@ class MemoryFrames:
     'Frames that can be iterated over repeatedly, with what `PassingFrames` has; an `InputError` if there are none, or if they are no frames.'
     def __init__(self, frames:Iterable, # of (H,W,3) uint8 RGB frames, such as a list
                  fps:float=25, # frames a second
-                 most=None # largest area in pixels, see `reduced_size`; None: no limit
+                 max_pixels=None # largest area in pixels, see `reduced_size`; None: no limit
                 ):
-        self.frames, self.fps, self.most, self.path = frames, fps, most, 'frames'
+        self.frames, self.fps, self.max_pixels, self.path = frames, fps, max_pixels, 'frames'
         self.aspect, self.notes = 1., Notes()
         self.size = next(iter(self)).shape[:2]
 
-    def __iter__(self): return (reduce_frame(f, self.most) for f in _checked(self.frames, self.path, 2))
+    def __iter__(self): return (reduce_frame(f, self.max_pixels) for f in _checked(self.frames, self.path, 2))
     def __length_hint__(self): return length_hint(self.frames)
     def name(self, t:int) -> str: # t: number of the frame, from 0
         'The name of a frame: its number, in five digits or more.'
@@ -267,23 +268,23 @@ class MemoryFrames:
 # %% ../nbs/40_reader.ipynb #b29af661
 def stream_frames(source, # path, '-' for standard input, open binary file, or iterable of (H,W,3) uint8 RGB frames
                   fps:float|None=None, # frames a second; None: what the source says, else 25
-                  most:int=MOST_PIXELS # pixels of a frame; larger ones are reduced
+                  max_pixels:int=FULL_HD # pixels of a frame; larger ones are reduced
                  ):
     ('The frames of a source as they come, an iterable with `.size` (H,W), `.fps` and `.name(t)`; an '
      '`InputError` if they cannot be read.')
-    if hasattr(source, 'read'): return piped_frames(source, getattr(source, 'name', 'file'), fps, most)
+    if hasattr(source, 'read'): return piped_frames(source, getattr(source, 'name', 'file'), fps, max_pixels)
     if not isinstance(source, (str, Path)):
-        if iter(source) is not source: return MemoryFrames(source, fps or 25., most)
-        return PassingFrames((reduce_frame(f, most) for f in _checked(source, 'frames', 2)), fps=fps or 25.)
-    if str(source) == '-': return piped_frames(sys.stdin.buffer, fps=fps, most=most)
+        if iter(source) is not source: return MemoryFrames(source, fps or 25., max_pixels)
+        return PassingFrames((reduce_frame(f, max_pixels) for f in _checked(source, 'frames', 2)), fps=fps or 25.)
+    if str(source) == '-': return piped_frames(sys.stdin.buffer, fps=fps, max_pixels=max_pixels)
     path = Path(source)
-    if _camera(path): return piped_frames(str(path), path, fps, most)
-    if path.is_fifo(): return piped_frames(open(path, 'rb'), path, fps, most)
-    return open_frames(path, fps, most)
+    if _camera(path): return piped_frames(str(path), path, fps, max_pixels)
+    if path.is_fifo(): return piped_frames(open(path, 'rb'), path, fps, max_pixels)
+    return open_frames(path, fps, max_pixels)
 
 def _from(frames, start): # the frames from `start` on; pictures before it are not even read
     if isinstance(frames, PictureFrames):
-        return PictureFrames(frames.files[start:], frames.fps, frames.most)
+        return PictureFrames(frames.files[start:], frames.fps, frames.max_pixels)
     return islice(frames, start, None)
 
 def _same_size(frames, size, what): # yields them; size: (H,W)
@@ -350,7 +351,7 @@ def open_reader(source, # what `open_source` takes; '-' (standard input), a pipe
                 bad_flow:str='error', # what to do with NaN and Inf in flow: 'error' or 'zero'
                 size=None, # working size (h,w), at least 16×16; None: `working_size` of the input
                 fps:float|None=None, # frames a second; None: what the source says, else 25
-                most:int=MOST_PIXELS # pixels of a frame; larger ones are reduced
+                max_pixels:int=FULL_HD # pixels of a frame; larger ones are reduced
                ) -> Reader: # of flow alone if `source` is flow
     'Opens a source that is then read step by step; an `InputError` says what cannot be used, and why.'
     _check_options(size, fps)
@@ -363,7 +364,7 @@ def open_reader(source, # what `open_source` takes; '-' (standard input), a pipe
         whole = open_source(source, bad_flow=bad_flow, size=size, fps=fps)
         check_size(whole.flow.shape[-2:], 'flow' if path is None else path)
         return _volume_reader(whole)
-    return frame_reader(stream_frames(source, fps, most), flow, bad_flow, size)
+    return frame_reader(stream_frames(source, fps, max_pixels), flow, bad_flow, size)
 
 # %% ../nbs/40_reader.ipynb #a5b00022
 def read_source(reader:Reader, # whose steps have not begun yet, if its frames pass once

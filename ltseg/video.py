@@ -30,9 +30,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .files import KINDS, InputError, Notes, atomic_path, check_there, choose, is_folder, kind_of, look_into
-from .flow import MAX_PIXELS, check_flow, resize_flow
+from .flow import PIXEL_LIMIT, check_flow, resize_flow
 from .flow_network import MENDER, load_mender
-from .options import MOST_PIXELS
 
 # %% ../nbs/10_video.ipynb #4137f5f4
 class _Late: # a module, imported when one of its names is first used
@@ -166,28 +165,28 @@ def write_video(path, # `.mp4`, `.m4v`, `.mov` or `.mkv`; whole or absent
 
 # %% ../nbs/10_video.ipynb #10235d53
 def reduced_size(size, # (H, W)
-                 most=None # largest area in pixels; None: no limit
+                 max_pixels=None # largest area in pixels; None: no limit
                 )->tuple: # (h, w)
-    '`size`, or if it is larger than `most`, the size of that area with the same aspect ratio; `InputError` if `most` < 1.'
+    '`size`, or of a larger area than `max_pixels` the size of that area with the same aspect ratio; `InputError` if that is < 1.'
     H, W = size
-    if most is not None and most < 1:
-        raise InputError('most', 'a positive number of pixels', repr(most))
-    if most is None or H*W <= most: return H, W
-    scale = math.sqrt(most / (H*W))
-    h = min(max(1, int(H*scale)), int(most))
-    return h, min(max(1, int(W*scale)), int(most // h))
+    if max_pixels is not None and max_pixels < 1:
+        raise InputError('max_pixels', 'a positive number of pixels', repr(max_pixels))
+    if max_pixels is None or H*W <= max_pixels: return H, W
+    scale = math.sqrt(max_pixels / (H*W))
+    h = min(max(1, int(H*scale)), int(max_pixels))
+    return h, min(max(1, int(W*scale)), int(max_pixels // h))
 
 def reduce_frame(frame, # (H, W, 3) uint8
-                 most=None # largest area in pixels; None: no limit
+                 max_pixels=None # largest area in pixels; None: no limit
                 )->np.ndarray: # (h, w, 3) uint8
     'The frame at its `reduced_size`, by means over areas; the frame itself if it is small enough.'
-    h, w = reduced_size(frame.shape[:2], most)
+    h, w = reduced_size(frame.shape[:2], max_pixels)
     if (h, w) == frame.shape[:2]: return frame
     return cv2.resize(frame, (w, h), interpolation=cv2.INTER_AREA)
 
 def _check_area(path, size):
-    if math.prod(size) > MAX_PIXELS:
-        raise InputError(path, f'frames of {MAX_PIXELS:,} pixels at most', _size(size))
+    if math.prod(size) > PIXEL_LIMIT:
+        raise InputError(path, f'frames of {PIXEL_LIMIT:,} pixels at most', _size(size))
 
 # %% ../nbs/10_video.ipynb #7e694496
 _NO_VIDEO = ('tty', 'hls', 'concat', 'dash', 'sdp', 'imf') # text that is drawn, or names other files
@@ -218,7 +217,7 @@ def _picture(container, what): # the video stream, ready to be decoded
         raise InputError(what, 'a file with a video stream', container.format.long_name)
     _check_area(what, (stream.height, stream.width))
     stream.thread_type, stream.codec_context.thread_count = 'NONE', 1
-    stream.codec_context.options = {'max_pixels': str(MAX_PIXELS)} # if it grows midway
+    stream.codec_context.options = {'max_pixels': str(PIXEL_LIMIT)} # if it grows midway
     return stream
 
 @contextmanager
@@ -235,8 +234,8 @@ def _orientation(frame): # (transposed?, rows from below?, columns from the righ
     a, b, _, c, d = np.frombuffer(bytes(side), '=i4')[:5].tolist() # x' = a x + c y, y' = b x + d y
     return (False, d < 0, a < 0) if abs(a) + abs(d) >= abs(b) + abs(c) else (True, b < 0, c < 0)
 
-def _upright(frame, most=None):
-    rgb = _rgb(frame, *reduced_size((frame.height, frame.width), most))
+def _upright(frame, max_pixels=None):
+    rgb = _rgb(frame, *reduced_size((frame.height, frame.width), max_pixels))
     transposed, below, right = _orientation(frame)
     if transposed: rgb = rgb.swapaxes(0, 1)
     return np.ascontiguousarray(rgb[::-1 if below else 1, ::-1 if right else 1])
@@ -389,9 +388,9 @@ class VideoFrames(_FileFrames):
 
     def __init__(self,
                  path, # anything that FFmpeg reads
-                 most=None, # largest area in pixels, see `reduced_size`; None: no limit
+                 max_pixels=None, # largest area in pixels, see `reduced_size`; None: no limit
                  fps=None): # frames per second, if those of the file are wrong; None: as the file says
-        self.path, self.most, self.notes = Path(path), most, Notes()
+        self.path, self.max_pixels, self.notes = Path(path), max_pixels, Notes()
         self.packets, self.fps = _scan(path, self.notes)
         self.fps, self.even, self.seconds = fps or self.fps, fps is not None, []
         self.full = self.size = None # (H, W), upright, in the file and here
@@ -409,7 +408,7 @@ class VideoFrames(_FileFrames):
                     raise InputError(f'{self.path}, frame {n}', _size(self.full), _size(full))
                 second = times(frame.time)
                 if n == len(self.seconds): self.seconds.append(second)
-                yield _upright(frame, self.most)
+                yield _upright(frame, self.max_pixels)
         seen.tell(self.packets)
 
     def __length_hint__(self): return self.packets # `operator.length_hint`: about so many
@@ -439,19 +438,19 @@ _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyErro
 def _picture_file(path): # Pillow's image, of which only the header has been read; all that Pillow raises is an InputError
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter('ignore') # Pillow's of large pictures, which `MAX_PIXELS` bounds
+            warnings.simplefilter('ignore') # Pillow's of large pictures, which `PIXEL_LIMIT` bounds
             with Image.open(path) as image: yield image
     except InputError: raise
     except _PILLOW_ERRORS as e:
         raise InputError(path, 'a complete picture', str(e)) from e
 
-def _rgb_image(image, path, most): # -> ((h, w, 3) uint8, (H, W) in the file, upright)
+def _rgb_image(image, path, max_pixels): # -> ((h, w, 3) uint8, (H, W) in the file, upright)
     _check_image(image, path)
     full = image.size[::-1]
     turned = image.getexif().get(ExifTags.Base.Orientation, 1)
     sideways = image.format != 'TIFF' and turned in _SIDEWAYS # of a TIFF Pillow states the upright size
     if sideways: full = full[::-1]
-    size = reduced_size(full, most)
+    size = reduced_size(full, max_pixels)
     if size != full: # JPEGs are halved, perhaps more than once, while they are decoded
         image.draft(None, size if sideways else size[::-1])
     rgb = image if turned == 1 else ImageOps.exif_transpose(image)
@@ -461,17 +460,17 @@ def _rgb_image(image, path, most): # -> ((h, w, 3) uint8, (H, W) in the file, up
 
 # %% ../nbs/10_video.ipynb #b5604353
 def read_image(path, # of a picture that Pillow reads
-               most=None # largest area in pixels, see `reduced_size`; None: no limit
+               max_pixels=None # largest area in pixels, see `reduced_size`; None: no limit
               )->np.ndarray: # (H, W, 3) uint8
     'One picture in RGB, upright; an `InputError` if it is incomplete or has more than 8 bits per channel.'
-    return _read_checked(path, most)[0]
+    return _read_checked(path, max_pixels)[0]
 
-def _read_checked(path, most):
+def _read_checked(path, max_pixels):
     with _picture_file(path) as image:
         if _pages(image) > 1:
             raise InputError(path, f'it holds {_pages(image)} pictures, which are a video of their own: give the file by itself, or '
                              'write each into a file of its own')
-        return _rgb_image(image, path, most)
+        return _rgb_image(image, path, max_pixels)
 
 # %% ../nbs/10_video.ipynb #ab1fae21
 class PictureFrames:
@@ -483,17 +482,17 @@ class PictureFrames:
     def __init__(self,
                  files, # paths of pictures, one or more, in order
                  fps:float=25, # frames per second, which pictures do not state
-                 most=None, # largest area in pixels, see `reduced_size`; None: no limit
+                 max_pixels=None, # largest area in pixels, see `reduced_size`; None: no limit
                  notes=None): # `Notes` on the files, to go on with; None: nothing yet
-        self.files, self.fps, self.most = list(files), fps, most
+        self.files, self.fps, self.max_pixels = list(files), fps, max_pixels
         self.notes, self.aspect = Notes() if notes is None else notes, 1.
         self.path = Path(self.files[0]).parent # what messages name
-        first, self.full = _read_checked(self.files[0], most)
+        first, self.full = _read_checked(self.files[0], max_pixels)
         self.size = first.shape[:2]
 
     def __iter__(self):
         for file in self.files:
-            rgb, full = _read_checked(file, self.most)
+            rgb, full = _read_checked(file, self.max_pixels)
             if full != self.full:
                 raise InputError(file, f'{_size(self.full)} as in {self.files[0].name}', _size(full))
             yield rgb
@@ -514,14 +513,14 @@ class PictureFrames:
 # %% ../nbs/10_video.ipynb #a9eea807
 def folder_frames(path, # of a folder of pictures, or a pattern for them
                   fps:float=25, # frames per second, which pictures do not state
-                  most=None # largest area in pixels, see `reduced_size`; None: no limit
+                  max_pixels=None # largest area in pixels, see `reduced_size`; None: no limit
                  )->PictureFrames: # a source of (h, w, 3) uint8 frames
     'The pictures of a folder, in natural order; an `InputError` if there are none, if names repeat, or if it is not clear which are meant.'
     notes = Notes()
     files = look_into(path).of('pictures', f'frames ({", ".join(sorted(IMAGE_ENDINGS))})', notes)
     if len({f.stem for f in files}) < len(files):
         raise InputError(path, 'one frame of each name', 'names that differ in the ending only')
-    return PictureFrames(files, fps, most, notes)
+    return PictureFrames(files, fps, max_pixels, notes)
 
 # %% ../nbs/10_video.ipynb #ff26bcf7
 class StackFrames(_FileFrames):
@@ -533,13 +532,13 @@ class StackFrames(_FileFrames):
     def __init__(self,
                  path, # a TIFF, or an animation that Pillow reads
                  fps=None, # frames per second; None: as the first picture says, else 25
-                 most=None): # largest area in pixels, see `reduced_size`; None: no limit
-        self.path, self.most, self.notes, self.aspect = Path(path), most, Notes(), 1.
+                 max_pixels=None): # largest area in pixels, see `reduced_size`; None: no limit
+        self.path, self.max_pixels, self.notes, self.aspect = Path(path), max_pixels, Notes(), 1.
         with _picture_file(path) as image:
             self.pages = _pages(image)
             if self.pages < 2:
                 raise InputError(path, 'a single picture shows no motion: 2 frames or more are needed, in a folder or a video')
-            first, self.full = _rgb_image(image, path, most)
+            first, self.full = _rgb_image(image, path, max_pixels)
             self.even, self.seconds = fps is not None, []
             self.fps = fps or 1000 / (image.info.get('duration') or 40) # milliseconds
         self.size = first.shape[:2]
@@ -549,7 +548,7 @@ class StackFrames(_FileFrames):
         with _picture_file(self.path) as image:
             for t in range(self.pages):
                 image.seek(t)
-                rgb, full = _rgb_image(image, f'{self.path}, picture {t}', self.most)
+                rgb, full = _rgb_image(image, f'{self.path}, picture {t}', self.max_pixels)
                 if full != self.full: raise InputError(f'{self.path}, picture {t}', _size(self.full), _size(full))
                 if t == len(self.seconds): self.seconds.append(start)
                 start += (image.info.get('duration') or 1000 / self.fps) / 1000
@@ -561,15 +560,15 @@ class StackFrames(_FileFrames):
 # %% ../nbs/10_video.ipynb #6c8cea7b
 def open_frames(path, # a video file, a folder of pictures, a pattern for them, or a file of several
                 fps=None, # frames per second, to correct the file or set it for a folder; None: the file's, or 25
-                most=None # largest area in pixels, see `reduced_size`; None: no limit
+                max_pixels=None # largest area in pixels, see `reduced_size`; None: no limit
                ): # `VideoFrames`, `PictureFrames` or `StackFrames`
     '''A source of (h, w, 3) uint8 frames that can be read repeatedly, with `.size`, `.full`, `.fps`, `.aspect`, `.notes`, `.name(t)`
     and `.time(t)`.
 
     An `InputError` if there is nothing at `path`, or if it is neither a video nor a folder of frames.'''
     check_there(path, 'a video file or a folder of frames')
-    if is_folder(path): return folder_frames(path, fps or 25., most)
-    return StackFrames(path, fps, most) if kind_of(path) == 'pictures' else VideoFrames(path, most, fps)
+    if is_folder(path): return folder_frames(path, fps or 25., max_pixels)
+    return StackFrames(path, fps, max_pixels) if kind_of(path) == 'pictures' else VideoFrames(path, max_pixels, fps)
 
 # %% ../nbs/10_video.ipynb #74f0ae56
 class FlowEstimator(Protocol):

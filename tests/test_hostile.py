@@ -14,7 +14,8 @@ from processes import alone, needs_proc, peak_of
 
 from ltseg.cli import main
 from ltseg.files import InputWarning
-from ltseg.video import MOST_PIXELS, open_frames
+from ltseg.options import FULL_HD
+from ltseg.video import open_frames
 
 
 @pytest.mark.parametrize('row', ROWS, ids=[f'{r.section}-{r.what}' for r in ROWS])
@@ -35,7 +36,7 @@ def test_page_shows_every_row_once():
 
 def frames_of_8k(path):
     "Bytes that reading them takes at most."
-    def read(): assert {f.shape for f in open_frames(path, most=MOST_PIXELS)} == {(1080, 1920, 3)}
+    def read(): assert {f.shape for f in open_frames(path, max_pixels=FULL_HD)} == {(1080, 1920, 3)}
     return peak_of(read)
 
 

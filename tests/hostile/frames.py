@@ -4,7 +4,8 @@ import os
 import numpy as np
 from PIL import ExifTags, Image
 
-from ltseg.video import MOST_PIXELS, estimate_flow, open_frames
+from ltseg.options import FULL_HD
+from ltseg.video import estimate_flow, open_frames
 
 from .made import changed, clip, png, put_pictures, still
 from .table import row
@@ -97,7 +98,7 @@ def _(d):
 def _(d):
     put_pictures(d/'f', [np.full((4320, 7680, 3), 50*t, np.uint8) for t in range(2)], '.jpg')
     yield
-    frames = open_frames(d/'f', most=MOST_PIXELS)
+    frames = open_frames(d/'f', max_pixels=FULL_HD)
     assert [f.shape for f in frames] == [(1080, 1920, 3)]*2 and frames.full == (4320, 7680)
     return 'read at 1920×1080'
 

@@ -5,7 +5,8 @@ import warnings
 import av
 import numpy as np
 
-from ltseg.video import MOST_PIXELS, open_frames, write_video
+from ltseg.options import FULL_HD
+from ltseg.video import open_frames, write_video
 
 from .made import changed, clip, put_video, still
 from .table import row
@@ -114,7 +115,7 @@ def _(d):
 def _(d):
     put_video(d/'a.mp4', [np.full((4320, 7680, 3), 60*t, np.uint8) for t in range(3)], 'mpeg4', 'yuv420p')
     yield
-    frames = open_frames(d/'a.mp4', most=MOST_PIXELS)
+    frames = open_frames(d/'a.mp4', max_pixels=FULL_HD)
     assert frames.full == (4320, 7680) and [f.shape for f in frames] == [(1080, 1920, 3)]*3
     return 'read at 1920×1080'
 
