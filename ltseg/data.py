@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HALF_MAX', 'AUGMENT', 'sample_size', 'FlowReader', 'flow_reader', 'MaskReader', 'mask_reader', 'ImageReader',
            'FileCache', 'Requests', 'centred', 'sample_requests', 'Readers', 'open_readers', 'SplitDataset', 'Epoch',
-           'SplitData', 'ShardData', 'cache_flows', 'Windows', 'Mixture', 'VolumeData']
+           'SplitData', 'Volumes', 'ShardData', 'cache_flows', 'Windows', 'Mixture', 'VolumeData']
 
 # %% ../nbs/80_data.ipynb #c0d6c51d
 import hashlib, json, logging, os, zlib
@@ -400,6 +400,22 @@ def predict_dataloader(self:SplitData):
     'The samples of the test.'
     return self._loader(self.datasets['test'])
 
+# %% ../nbs/80_data.ipynb #65932c11
+class Volumes(Dataset):
+    'Pieces of stored volumes, as samples.'
+    def __init__(self, flows:Sequence, # (2,T,H,W) each, pixels, such as memory-mapped arrays
+                 where:Sequence, # (number of the volume, first flow) of each piece
+                 length:int, # flows of a piece
+                 labels:Sequence|None=None): # (T,H,W) each, as many; None: there are none
+        self.flows, self.where, self.length, self.labels = flows, where, length, labels
+
+    def __len__(self): return len(self.where)
+    def __getitem__(self, n):
+        v, t = self.where[n]
+        flow = torch.from_numpy(self.flows[v][:, t:t+self.length].astype(np.float32))
+        if self.labels is None: return sample(flow)
+        return sample(flow, torch.from_numpy(self.labels[v][t:t+self.length].copy()))
+
 # %% ../nbs/80_data.ipynb #339a54d3
 def _mapped(file, dims, kinds): # the array in a .npy file, of so many dimensions and of these kinds of numbers
     try: array = np.load(file, mmap_mode='r')
@@ -413,7 +429,7 @@ def _shard_about(folder): # its record; {} if it has none, as shards of earlier 
     except FileNotFoundError: return {}
     except ValueError as e: raise InputError(Path(folder)/SHARD_RECORD, 'JSON in UTF-8', str(e)) from e
 
-class ShardData(Dataset):
+class ShardData(Volumes):
     'The volumes of a shard made by `make_shard`, as samples; `InputError` if the folder holds none, or one with NaN.'
     def __init__(self, folder, # with flow.npy, labels.npy and perhaps shard.json
                  first:int=0, last:int|None=None): # the volumes to use, as in a slice
@@ -426,12 +442,8 @@ class ShardData(Dataset):
         for n, volume in enumerate(flow):
             if not np.isfinite(volume).all():
                 raise InputError(Path(folder)/'flow.npy', f'NaN or infinite flow in volume {n}; render the shard anew')
-        self.about, self.flow, self.labels = _shard_about(folder), flow[first:last], labels[first:last]
-
-    def __len__(self): return len(self.flow)
-    def __getitem__(self, n):
-        return sample(torch.from_numpy(self.flow[n].astype(np.float32)),
-                      torch.from_numpy(self.labels[n].copy()))
+        flow, self.about = flow[first:last], _shard_about(folder)
+        super().__init__(flow, [(n, 0) for n in range(len(flow))], flow.shape[2], labels[first:last])
 
 # %% ../nbs/80_data.ipynb #b16fc025
 def _flow_about(frames, estimator, size, bad_flow): # all that the flow of a video depends on; plain values
@@ -474,24 +486,17 @@ def cache_flows(videos:Sequence, # video files or folders of frames
             if text not in notes: notes.append(text)
     return files
 
-class Windows(Dataset):
+class Windows(Volumes):
     'Windows of consecutive frames of stored flows, without labels; `InputError` if all videos are too short.'
     def __init__(self, files:Sequence, # .npy files, (2,T,H,W) each, as of `cache_flows`
                  length:int=9, # flows in a window
                  stride:int=4): # frames from one window to the next
-        self.length, self.stride = length, stride
-        self.volumes = [np.load(f, mmap_mode='r') for f in files]
-        self.where = [(v, t) for v, volume in enumerate(self.volumes)
-                      for t in range(0, volume.shape[1] - length + 1, stride)]
-        if not self.where:
+        flows = [np.load(f, mmap_mode='r') for f in files]
+        where = [(v, t) for v, flow in enumerate(flows) for t in range(0, flow.shape[1] - length + 1, stride)]
+        if not where:
             raise InputError('flows for training', f'no video has more than {length} frames; give longer ones, or a '
                              'smaller --length')
-
-    def __len__(self): return len(self.where)
-    def __getitem__(self, n):
-        v, t = self.where[n]
-        flow = torch.from_numpy(self.volumes[v][:, t:t+self.length].astype(np.float32))
-        return sample(flow)
+        super().__init__(flows, where, length)
 
 # %% ../nbs/80_data.ipynb #561e9581
 class Mixture(Dataset):

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from .files import InputError, versions
@@ -23,6 +22,7 @@ from .head import MotionHead
 from .network import MaskNetwork
 from .pretrained import weights_path
 from .segmenter import Segmenter, matching_loss, save_weights
+from .synthetic import rendered
 from .video import DIS
 from .worlds import DeepSceneMaker
 
@@ -32,13 +32,6 @@ class Example(NamedTuple):
     flow: Tensor   # (1,2,T,H,W), pixels
     labels: Tensor # (1,T,H,W) uint8, 0: background
     logits: Tensor # (1,K,T,h,w), of the network without a head
-
-@dataclass
-class _Volumes(Dataset): # rendered when they are asked for, by whichever process
-    maker: DeepSceneMaker
-    seeds: list
-    def __len__(self): return len(self.seeds)
-    def __getitem__(self, k): return self.seeds[k], *self.maker(self.seeds[k])
 
 @torch.inference_mode()
 def make_examples(network:MaskNetwork, # in evaluation mode; the examples lie on its device
@@ -50,8 +43,7 @@ def make_examples(network:MaskNetwork, # in evaluation mode; the examples lie on
                  ) -> list: # of `Example`, half precision
     'Volumes and proposed masks; the same seeds give the same examples.'
     device, examples = next(network.parameters()).device, []
-    volumes = DataLoader(_Volumes(maker, list(seeds)), batch_size=None, num_workers=workers)
-    for seed, flow, labels in tqdm(volumes, desc='worlds', disable=not progress, mininterval=5):
+    for seed, flow, labels in tqdm(rendered(maker, list(seeds), workers), desc='worlds', disable=not progress, mininterval=5):
         if not labels.any(): continue
         flow, K = flow.half()[None].to(device), int(np.random.default_rng(seed).choice(segments))
         examples.append(Example(flow, labels[None].to(device), network.small_logits(flow.float(), K).half()))

@@ -6,10 +6,11 @@
 __all__ = ['SHAPES', 'SHARD_RECORD', 'frame_grid', 'Layer', 'backward', 'noise', 'random_texture', 'PhotoTextures', 'blob',
            'cloud', 'box', 'limb', 'random_alpha', 'wander', 'turn', 'stop', 'gait', 'Camera', 'random_camera',
            'world_layer', 'object_layers', 'random_layers', 'Scene', 'render', 'photograph', 'estimated_flow',
-           'imitated_flow', 'SceneMaker', 'shard_record', 'make_shard', 'demo_scene']
+           'imitated_flow', 'SceneMaker', 'rendered', 'shard_record', 'make_shard', 'demo_scene']
 
 # %% ../nbs/75_synthetic.ipynb #ead4b83f
 import hashlib, json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -478,6 +479,21 @@ class SceneMaker:
                            for x in scene.labels[:-1]])
         return flow, labels
 
+# %% ../nbs/75_synthetic.ipynb #9eb6d2f2
+@dataclass
+class _Volumes(Dataset): # rendered when they are asked for
+    maker: Callable
+    seeds: Sequence
+    def __len__(self): return len(self.seeds)
+    def __getitem__(self, k): return self.seeds[k], *self.maker(self.seeds[k])
+
+def rendered(maker:Callable, # seed -> flow (2,T,h,w), labels (T,h,w), such as a `SceneMaker`
+             seeds:Sequence[int], # of the volumes
+             workers:int=0 # processes that render; 0: this one
+            ) -> DataLoader: # of (seed, flow, labels), in the order of `seeds`
+    'The volumes of some seeds, rendered as they are asked for.'
+    return DataLoader(_Volumes(maker, seeds), batch_size=None, num_workers=workers)
+
 # %% ../nbs/75_synthetic.ipynb #4b487f92
 SHARD_RECORD = 'shard.json' # beside the arrays: what they were made from
 
@@ -487,14 +503,6 @@ def shard_record(maker:SceneMaker, # of the volumes
                 )->dict: # of plain values, as JSON has them
     'What a shard is made from.'
     return dict(volumes=n, seed=seed) | maker.about
-
-@dataclass
-class _Volumes(Dataset): # rendered when they are asked for, by whichever process
-    maker: SceneMaker
-    n: int
-    seed: int
-    def __len__(self): return self.n
-    def __getitem__(self, k): return self.maker(self.seed + k)
 
 def make_shard(folder, # for the files, which are written whole and replace older ones
                maker:SceneMaker, # of the volumes
@@ -508,8 +516,8 @@ def make_shard(folder, # for the files, which are written whole and replace olde
           atomic_path(folder/'labels.npy') as labels_tmp, atomic_path(folder/'flow.npy') as flow_tmp):
         flows = np.lib.format.open_memmap(flow_tmp, 'w+', np.float16, (n, 2, maker.T, h, w))
         labels = np.lib.format.open_memmap(labels_tmp, 'w+', np.uint8, (n, maker.T, h, w))
-        volumes = DataLoader(_Volumes(maker, n, seed), batch_size=None, num_workers=workers)
-        for k, (flow, labels[k]) in enumerate(tqdm(volumes, desc='rendering', mininterval=5)):
+        volumes = rendered(maker, range(seed, seed + n), workers)
+        for k, (_, flow, labels[k]) in enumerate(tqdm(volumes, desc='rendering', mininterval=5)):
             if not flow.isfinite().all(): raise InputError('flow estimator', 'finite flow', 'NaN or infinity')
             flows[k] = flow.clamp(-6e4, 6e4).numpy() # the range of half precision
         flows.flush(); labels.flush()
