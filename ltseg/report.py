@@ -28,7 +28,7 @@ from .flow import flow_scale, is_flow, read_volume
 from .labels import VOID, read_mask
 from .motion import MotionModel
 from .plots import SAFE_PALETTE, overlay, spread
-from .result import Result, read_result
+from .result import Result, find_pieces, read_result
 from .video import DIS, VIDEO_ENDINGS, open_frames, write_video
 
 # %% ../nbs/72_report.ipynb #098e09ea
@@ -150,13 +150,14 @@ def motion_pieces(motion, # of a segment in segments.json; None or empty: no mot
                   T:int, # frames of the video
                   windows=(0,) # first frame of each window, in order
                  ) -> list[tuple]: # [(first frame, number of frames, parameters (C,P))]
-    "The motion of a segment, piece by piece; none of several windows of an early version, which did not store where they end."
+    'The motion of a segment, piece by piece.'
     if not motion: return []
-    theta = motion['parameters']
-    if 'pieces' not in motion: return [(0, T, theta)] if len(windows) == 1 else []
-    counts = [p['control_points'] for p in motion['pieces']]
+    theta, pieces = motion['parameters'], motion.get('pieces')
+    if pieces is None and len(windows) == 1: return [(0, T, theta)]
+    if pieces is None: pieces = find_pieces(motion['control_points'], windows, T)
+    counts = [p['control_points'] for p in pieces]
     if sum(counts) != len(theta): raise ValueError(f'{sum(counts)} control points in the pieces, {len(theta)} in all')
-    return [(p['first'], p['frames'], theta[end - n:end]) for p, n, end in zip(motion['pieces'], counts, accumulate(counts))]
+    return [(p['first'], p['frames'], theta[end - n:end]) for p, n, end in zip(pieces, counts, accumulate(counts))]
 
 # %% ../nbs/72_report.ipynb #031dc0aa
 def _fill(row, pieces, model, shown): # row: (n,2,6) of the frames `shown`

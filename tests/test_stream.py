@@ -19,6 +19,8 @@ from ltseg.appearance import Appearance
 from ltseg.cli import main
 from ltseg.inference import make_plan, memory_needed, open_method, segment, stream
 from ltseg.motion import MotionModel
+from ltseg.report import motion_table
+from ltseg.result import read_result
 from ltseg.synthetic import demo_scene
 from ltseg.video import write_video
 
@@ -172,6 +174,31 @@ def interrupt(pieces, out):
             yield step
     pieces.reader.steps = fail
     pieces.save(out)
+
+
+def as_of_an_earlier_version(summary): # of a piece, or of a whole result
+    "Without the frames and control points of each piece, which the first versions did not store."
+    for segment in summary['segments']: del segment['motion']['pieces']
+    return summary
+
+
+def rewritten(file, change):
+    file.write_text(json.dumps(change(json.loads(file.read_text('utf8')))), 'utf8')
+
+
+def test_earlier_versions_pieces(clip, tmp_path):
+    "An unfinished result of an earlier version goes on to the same end; of a finished one, the report knows the motion."
+    assert run('segment', clip, '-o', tmp_path/'WHOLE', *SMALL) == 0
+    with pytest.raises(RuntimeError): interrupt(stream(clip, **PIECES), tmp_path/'OUT')
+    parts = sorted((tmp_path/'OUT/parts').glob('*.json'))
+    assert parts
+    for file in parts: rewritten(file, as_of_an_earlier_version)
+    assert run('segment', clip, '-o', tmp_path/'OUT', *SMALL, '--resume') == 0
+    assert tree(tmp_path/'OUT') == tree(tmp_path/'WHOLE')
+    right = motion_table(read_result(tmp_path/'WHOLE'), range(30))
+    rewritten(tmp_path/'WHOLE/segments.json', as_of_an_earlier_version)
+    np.testing.assert_array_equal(motion_table(read_result(tmp_path/'WHOLE'), range(30)), right)
+    assert np.isfinite(right[0]).all()
 
 
 def test_full_disk(clip, tmp_path, capsys, monkeypatch):
