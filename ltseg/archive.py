@@ -165,8 +165,6 @@ def _check_archive(out): # `InputError` if an archive must not be written in thi
     if there and not any(out.glob('manifest*.csv')):
         raise InputError(out, 'holds something else; an archive needs a new or empty folder, or an earlier archive')
 
-def _there(folder): return any((folder/name).exists() for name in ('segments.json', PROGRESS))
-
 def _check_results(videos, out, rows, check): # none is older than the options or the videos
     for name, row in rows.items():
         made = None if row.state == 'again' else made_with(out/name)
@@ -212,7 +210,7 @@ def work_off(videos:dict, # name -> path
     rows = _rows(path, videos, shard(list(videos)))
     if overwrite:
         for name, row in rows.items():
-            if _there(out/name): row.state = 'again'
+            if any((out/name/file).exists() for file in ('segments.json', PROGRESS)): row.state = 'again'
     _check_results(videos, out, rows, check)
     with _kept(out, path):
         write_manifest(path, rows.values())

@@ -232,12 +232,9 @@ def _flow(o):
             + ', '.join(map(str, done.files)))
 
 # %% ../nbs/90_cli.ipynb #6047ac50
-def _base_dir(o, recorded): # recorded: settings that may tell
-    return o.base_dir or recorded.get('base_dir') or '.'
-
 def _read_table(o, recorded, columns=('Flow', 'Image', 'GtMask')): # columns: of needed files
     from ltseg.splits import read_split
-    split = read_split(o.data_file, _base_dir(o, recorded), o.part or 'val', columns)
+    split = read_split(o.data_file, o.base_dir or recorded.get('base_dir') or '.', o.part or 'val', columns)
     if o.part not in (None, split.part):
         raise InputError('--part', f'{split.file} is the part {split.part}, not {o.part}')
     return split

@@ -464,8 +464,6 @@ def _keep_flow(file, about, frames, estimator): # with its record, which is ther
         tmp.write_text(json.dumps(record, indent=1, ensure_ascii=False), 'utf8')
     with atomic_path(file) as tmp: np.save(tmp, flow.numpy().astype(np.float16))
 
-def _kept_notes(file): return json.loads(file.with_suffix('.json').read_text('utf8'))['notes']
-
 def cache_flows(videos:Sequence, # video files or folders of frames
                 cache, # folder for two files per video, .npy and .json; those made from the same are kept
                 estimator='dis', # a name in `FLOW_ESTIMATORS`, or a `FlowEstimator`
@@ -482,8 +480,9 @@ def cache_flows(videos:Sequence, # video files or folders of frames
     if len(set(files)) < len(files): raise InputError('videos', 'the same video is named twice')
     for a, frames, file in zip(about, tqdm(opened, desc='flow of videos', mininterval=5), files):
         if not file.exists(): _keep_flow(file, a, frames, make())
-        for text in _kept_notes(file) if notes is not None else ():
-            if text not in notes: notes.append(text)
+        if notes is None: continue
+        kept = json.loads(file.with_suffix('.json').read_text('utf8'))['notes']
+        notes += [text for text in kept if text not in notes]
     return files
 
 class Windows(Volumes):

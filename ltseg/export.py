@@ -164,11 +164,8 @@ def _grown(mask, dilate): # bool -> by so many pixels
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2*dilate + 1, 2*dilate + 1))
     return cv2.dilate(mask.astype(np.uint8), disc).astype(bool)
 
-def _check_dilate(dilate):
-    if not 0 <= dilate <= 1000: raise InputError('dilate', f'a number of pixels from 0 to 1000, not {dilate}')
-
 def _write_masks(result, out, format, name, overwrite, only, source, images, dilate, invert): # name: of a picture -> of its mask
-    _check_dilate(dilate)
+    if not 0 <= dilate <= 1000: raise InputError('dilate', f'a number of pixels from 0 to 1000, not {dilate}')
     wanted, pictures = {t.id for t in objects(result, only)}, Pictures(result, source, images)
     told = dict(only=only, images=images, dilate=dilate or None, invert=invert)
     with export_folder(result, out, format, overwrite, told) as new:

@@ -375,8 +375,6 @@ def _loader_rate(settings:TrainSettings, # whose data are loaded
         if time.monotonic() > start + seconds: break
     return n*settings.batch_size/max(1e-3, time.monotonic() - start)
 
-def _steps_done(settings): return int(read_metrics(settings.out).step.max()) + 1
-
 def train_deep(task:Task): # of the step
     'Renders worlds with depth for a quarter of the time, trains on them for the rest, and leaves `network.safetensors`.'
     sizes, told = task.sizes, _render_for(task, .25*task.left())
@@ -384,7 +382,7 @@ def train_deep(task:Task): # of the step
     probe = _deep_settings(task, 'probe', 'trial', sizes.steps, sizes.probe)
     told['loader_samples_per_second'] = round(_loader_rate(probe, min(3., sizes.probe)), 1)
     seconds = _timed(lambda: train(probe, progress=False))
-    told['steps_per_second'] = round(_steps_done(probe)/min(seconds, sizes.probe), 2)
+    told['steps_per_second'] = round((int(read_metrics(probe.out).step.max()) + 1)/min(seconds, sizes.probe), 2)
     task.tell(told)
     reserve = .1*task.left() + max(0., seconds - sizes.probe) # to open, validate and save
     steps = int(max(1, min(sizes.steps, .9*(task.left() - reserve)*told['steps_per_second'])))

@@ -118,10 +118,6 @@ def open_method(method:str, # of METHODS: 'network' or 'em'
     'The method of this name; `InputError` if there is none, or no such weights or device.'
     return choose(METHODS, method, 'method')(weights, model, device)
 
-def _check_segments(method, K): # an `InputError` if it cannot find so many
-    if not 1 <= K <= method.max_segments:
-        raise InputError('K', f'this method finds 1 to {method.max_segments} segments, not {K}')
-
 # %% ../nbs/52_inference.ipynb #900b7051
 # Pixels of the working size: a volume whose fastest pixel is slower has no motion to segment
 STILL = 1e-3
@@ -190,7 +186,8 @@ def make_plan(method:Method, # that will follow the plan
     if K == 'auto':
         merge = Merge(model or MotionModel())
         K = min(merge.most, method.max_segments)
-    _check_segments(method, K)
+    if not 1 <= K <= method.max_segments:
+        raise InputError('K', f'this method finds 1 to {method.max_segments} segments, not {K}')
     if adapt and not hasattr(method, 'adapted'):
         raise InputError('adapt', f'{type(method).__name__} has nothing that could be trained; the network has')
     if refine == 'auto': refine = None

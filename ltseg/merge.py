@@ -155,13 +155,11 @@ class Merge:
         parts = Partition(masks, flow, self.model, origin)
         for cost, _, _ in mergers(parts):
             if cost > self.tolerance: break
-        return _by_size(_add_up(masks, parts.groups()))
+        masks = _add_up(masks, parts.groups())
+        sizes = torch.bincount(masks.max(0).indices.flatten(), minlength=len(masks))
+        return masks[sizes.argsort(descending=True, stable=True)]
 
 def _add_up(masks, groups): # masks that won nothing go to the first group: sums must stay 1
     used = {k for group in groups for k in group}
     rest = tuple(k for k in range(len(masks)) if k not in used)
     return torch.stack([masks[list(g)].sum(0) for g in (groups[0] + rest, *groups[1:])])
-
-def _by_size(masks):
-    sizes = torch.bincount(masks.max(0).indices.flatten(), minlength=len(masks))
-    return masks[sizes.argsort(descending=True, stable=True)]

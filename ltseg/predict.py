@@ -116,9 +116,6 @@ def open_shot(shot:Shot, # files of one sequence
     return Source(flow, whole, shot.frames[:len(shot.flows)], frames=frames, notes=notes)
 
 # %% ../nbs/68_predict.ipynb #0870112c
-def _usual_segments(method): # four, as published, or as many as the method can find
-    return min(4, method.max_segments)
-
 def _motion_model(method, name): # name: None if nobody chose
     own = method.about.get('motion_model')
     if None not in (own, name) and own != name:
@@ -145,7 +142,8 @@ def predict(split:Split, # a table with flow
     'Segments the sequences of a table, one at a time; in each, label 0 is the largest segment.'
     o = PredictOptions.of(options)
     model = _motion_model(method, o.motion_model)
-    o = replace(o, K=_usual_segments(method) if o.K is None else o.K, motion_model=model.name)
+    K = min(4, method.max_segments) if o.K is None else o.K # four, as published
+    o = replace(o, K=K, motion_model=model.name)
     plan = make_plan(method, o.K, o.adapt, o.refine, model, o.appearance)
     cut_volume(torch.empty(1, 1), o.cut_size) # refuses what is no length
     if o.size is not None: check_size(o.size)

@@ -165,8 +165,6 @@ class PassingFrames:
         'The name of a frame: its number, in five digits or more.'
         return f'{t:05d}'
 
-def _camera(path): return path.is_char_device() and path.name.startswith('video')
-
 # %% ../nbs/40_reader.ipynb #165a327b
 MOST_SPOOLED = 2**33 # bytes of a video that is put aside because its index comes last
 _ASIDE = (b'ftyp', b'free', b'skip', b'wide') # boxes of an MP4 that tell nothing about the order of the others
@@ -278,7 +276,7 @@ def stream_frames(source, # path, '-' for standard input, open binary file, or i
         return PassingFrames((reduce_frame(f, max_pixels) for f in _checked(source, 'frames', 2)), fps=fps or 25.)
     if str(source) == '-': return piped_frames(sys.stdin.buffer, fps=fps, max_pixels=max_pixels)
     path = Path(source)
-    if _camera(path): return piped_frames(str(path), path, fps, max_pixels)
+    if path.is_char_device() and path.name.startswith('video'): return piped_frames(str(path), path, fps, max_pixels) # a camera
     if path.is_fifo(): return piped_frames(open(path, 'rb'), path, fps, max_pixels)
     return open_frames(path, fps, max_pixels)
 

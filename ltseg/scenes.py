@@ -41,9 +41,6 @@ def cut_scenes(steps:Iterable, # of `Step`, in order
     for step, after in pairwise(chain(steps, [None])):
         around = [s.flow for s in (before, after) if s is not None]
         if after is not None and surprise(step.flow, around) > threshold:
-            step = replace(step, flow=_carried(before, step), cut=True)
+            step = replace(step, flow=torch.zeros_like(step.flow) if before is None else before.flow, cut=True)
         yield step
         before = None if step.cut else step
-
-def _carried(before, step): # the flow that a scene ends with
-    return torch.zeros_like(step.flow) if before is None else before.flow

@@ -385,11 +385,9 @@ def _markdown(heading, rows): # lists of strings
     line = lambda cells: '| ' + ' | '.join(map(str, cells)) + ' |'
     return '\n'.join([line(heading), line(['---'] + ['---:']*(len(heading)-1)), *map(line, rows)])
 
-def _percent(x): return '–' if np.isnan(x) else f'{100*x:.1f}'
-
 def _table_markdown(table, keys): # keys: of the columns to show
     heading = ['%'] + [f'{score} {stat} {column}' for score, stat, column in keys]
-    cells = [[name, *(_percent(row[k]) for k in keys)] for name, row in table.iterrows()]
+    cells = [[name, *('–' if np.isnan(row[k]) else f'{100*row[k]:.1f}' for k in keys)] for name, row in table.iterrows()]
     return _markdown(heading, cells)
 
 def _rest_markdown(table, shown): # the other statistics, of the means only

@@ -103,13 +103,11 @@ def _acting(s): # name -> value, as JSON has them
     return json.loads(json.dumps({k: v for k, v in asdict(s).items() if k not in idle}, default=str)) # paths
 
 # %% ../nbs/88_train.ipynb #c0f1ee34
-def _check_range(s, name, low, high):
-    value = getattr(s, name)
-    if value is not None and not low <= value <= high or value == math.inf:
-        raise InputError(spelling(name), f'at least {low}' + f' and at most {high}'*(high < math.inf), str(value))
-
 def _check(s):
-    for name, ends in limits(TrainOptions).items(): _check_range(s, name, *ends)
+    for name, (low, high) in limits(TrainOptions).items():
+        value = getattr(s, name)
+        if value is not None and not low <= value <= high or value == math.inf:
+            raise InputError(spelling(name), f'at least {low}' + f' and at most {high}'*(high < math.inf), str(value))
     if 0 < s.synthetic < 5:
         raise InputError('--synthetic', f'5 volumes or more (a fifth of them is for validation), found {s.synthetic}')
     choose(BAD_FLOW, s.bad_flow, '--bad-flow')
@@ -129,9 +127,6 @@ def _split(dataset, val, gap=0): # the last `val` items (at most a fifth) are fo
     cut = len(dataset) - n
     return Subset(dataset, range(max(1, cut - gap))), Subset(dataset, range(cut, len(dataset)))
 
-def _changes(s): # what is done to the samples of training, in this order
-    return [*map(augmentation, s.augment), *map(perturbation, s.perturb)]
-
 def _mixture(s, shards, windows): # windows: of videos; None: there are none
     train, val = zip(*[_split(shard, s.val) for shard in shards]) if shards else ((), ())
     weights = [(1 - s.real_share if windows else 1.)/len(train) for _ in train]
@@ -139,8 +134,8 @@ def _mixture(s, shards, windows): # windows: of videos; None: there are none
         real, kept = _split(windows, s.val, gap=-(-s.length//windows.stride))
         train, val = (*train, real), (*val, kept)
         weights = [*weights, s.real_share if shards else 1.]
-    return VolumeData(train, val, weights, s.batch_size, s.batch_size*s.epoch_steps, _changes(s),
-                      s.seed, s.workers)
+    changes = [*map(augmentation, s.augment), *map(perturbation, s.perturb)] # of the samples of training, in this order
+    return VolumeData(train, val, weights, s.batch_size, s.batch_size*s.epoch_steps, changes, s.seed, s.workers)
 
 # %% ../nbs/88_train.ipynb #c0f1ee42
 SCENES = { # name -> function of settings and flow estimator, to a maker of volumes
@@ -156,10 +151,6 @@ def _check_own_shard(s, own, maker): # is what is there what would be rendered?
     if other:
         raise InputError(own, f'rendered with {listed(there)}, and this run asks for {listed(wanted)}; remove it, or '
                          f'take another folder (--shards {own} trains on it as it is)')
-
-def _own_shard(s, own, maker):
-    if not (own/'labels.npy').exists(): make_shard(own, maker, s.synthetic, s.seed, s.workers)
-    return ShardData(own)
 
 def _check_volumes(s, folder, shard):
     T, *size = shard.labels.shape[1:]
@@ -178,7 +169,9 @@ def _generated_data(s):
     if not (shards or maker or s.videos):
         raise InputError('training data', 'none; give --synthetic, --shards, --videos or --data-file')
     files = s.videos and cache_flows(s.videos, Path(s.out)/'flows', s.flow, tuple(s.size), s.bad_flow, notes)
-    if maker: shards[str(own)] = _own_shard(s, own, maker)
+    if maker:
+        if not (own/'labels.npy').exists(): make_shard(own, maker, s.synthetic, s.seed, s.workers)
+        shards[str(own)] = ShardData(own)
     data = _mixture(s, list(shards.values()), Windows(files, s.length) if files else None)
     data.notes, data.shards = notes, {folder: shard.about for folder, shard in shards.items()}
     return data
@@ -256,10 +249,6 @@ def _wandb(s):
 def _end_wandb(status): # 0: all went well
     run = getattr(sys.modules.get('wandb'), 'run', None)
     if run is not None: run.finish(exit_code=status)
-
-def _loggers(s):
-    names = dict.fromkeys(['csv', *s.loggers]) # each a new version at each start
-    return [choose(LOGGERS, name, 'logger')(s) for name in names]
 
 def read_metrics(out, # the folder of a run
                 ) -> pd.DataFrame: # a row for each step at which something was logged
@@ -530,7 +519,8 @@ def _refusal(s, e): # of Lightning's, about its options
 def _trainer(s, callbacks, progress):
     options = _options(s)
     try:
-        return pl.Trainer(**options, logger=_loggers(s), plugins=[_WholeCheckpoints()],
+        loggers = [choose(LOGGERS, name, 'logger')(s) for name in dict.fromkeys(['csv', *s.loggers])] # each a new version
+        return pl.Trainer(**options, logger=loggers, plugins=[_WholeCheckpoints()],
                           callbacks=[*callbacks, *_callbacks(s, progress)],
                           reload_dataloaders_every_n_epochs=1, enable_progress_bar=progress,
                           enable_model_summary=False)
