@@ -22,6 +22,7 @@ from .files import InputError
 def _layer(c_in, c_out, stride=1): # (B,c_in,h,w) -> (B,c_out,h/stride,w/stride)
     return nn.Sequential(nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False), nn.GroupNorm(4, c_out), nn.ReLU())
 
+# %% ../nbs/49_appearance.ipynb #fcd49536
 class AppearanceNet(nn.Module):
     'Frames (B,3,h,w), RGB in [-1,1] -> logits (B,K,h,w); any size.'
     def __init__(self,
@@ -55,6 +56,7 @@ def small_frames(frames:Iterable, # of frames (H,W,3) uint8 RGB, T or more
 
 def _to_input(frames): return frames.float()/127.5 - 1 # uint8 -> [-1,1]
 
+# %% ../nbs/49_appearance.ipynb #b5289de4
 def _piece(frame, masks, size, rng): # (3,h,w) uint8, (K,h,w) -> the same part of both, of this size
     y, x = (int(rng.integers(n - m + 1)) for n, m in zip(frame.shape[-2:], size))
     frame, masks = (a[..., y:y + size[0], x:x + size[1]] for a in (frame, masks))
@@ -116,6 +118,7 @@ class Appearance:
             adam.zero_grad(); loss.backward(); adam.step(); schedule.step()
         return net.eval()
 
+# %% ../nbs/49_appearance.ipynb #f923ba61
 def _look(net, frames, weights): # (n,3,h,w) uint8 -> (n,K,h,w): the frames and their mirror images
     x = _to_input(frames)
     seen = (net(x).softmax(1) + net(x.flip(-1)).softmax(1).flip(-1))/weights

@@ -34,6 +34,7 @@ def _in_folder(path): # -> `Holding` of the videos in a folder, or of a pattern;
     names = {f'{p.name}/' for p in found}
     return Holding(held.path, 'videos', found, [name for name in held.passed if name not in names])
 
+# %% ../nbs/54_archive.ipynb #45d1b852
 def _in_list(path): # a text file
     try: lines = [line.strip() for line in path.read_text(encoding='utf-8-sig').splitlines()]
     except UnicodeDecodeError as e: raise InputError(path, 'a list of paths in UTF-8', str(e)) from e
@@ -41,6 +42,7 @@ def _in_list(path): # a text file
         if '\0' in line: raise InputError(f'{path}, line {n}', 'a path', 'a NUL character')
     return [path.parent/line for line in lines if line and not line.startswith('#')]
 
+# %% ../nbs/54_archive.ipynb #fb9f131d
 def is_archive(inputs # paths, as a user gives them
               ) -> bool: # False for one video, and for one path that does not exist
     'Are these several videos? An `InputError` if it is not clear what a folder means.'
@@ -50,6 +52,7 @@ def is_archive(inputs # paths, as a user gives them
     if is_folder(path): return bool(_in_folder(path).files)
     return path.is_file() and path.suffix.lower() in {'.txt', '.lst'}
 
+# %% ../nbs/54_archive.ipynb #7accd464
 def find_videos(inputs, # paths of videos, of folders of videos or patterns, and of lists (.txt or .lst, UTF-8)
                 notes=None # `Notes` that tell what was taken from a folder, and what was passed over
                ) -> list: # of paths, each once, in natural order: 9 before 10
@@ -67,6 +70,7 @@ def find_videos(inputs, # paths of videos, of folders of videos or patterns, and
     if not found: raise InputError(', '.join(map(str, inputs)), 'there is no video in it')
     return os_sorted(set(found))
 
+# %% ../nbs/54_archive.ipynb #caeaab54
 def _check_no_frames(paths): # the shell has put their names in the place of a pattern
     if len(paths) > 1 and all(p.suffix.lower() in _SINGLE and kind_of(p) == 'pictures' for p in paths):
         pattern = paths[0].parent/f'*{paths[0].suffix}'
@@ -135,6 +139,7 @@ class Row:
 
 def _open(path, mode): return open(path, mode, newline='', encoding='utf8', errors='surrogateescape')
 
+# %% ../nbs/54_archive.ipynb #38f00264
 def write_manifest(path, # CSV file to write
                    rows # of `Row`
                   ):
@@ -144,6 +149,7 @@ def write_manifest(path, # CSV file to write
         out.writeheader()
         out.writerows(map(asdict, rows))
 
+# %% ../nbs/54_archive.ipynb #a5ac68bd
 def read_manifest(path # CSV file of `write_manifest`
                  ) -> list: # of `Row`; empty if there is no file
     'Reads a manifest; an `InputError` if it is none.'
@@ -165,6 +171,7 @@ def _check_archive(out): # `InputError` if an archive must not be written in thi
     if there and not any(out.glob('manifest*.csv')):
         raise InputError(out, 'holds something else; an archive needs a new or empty folder, or an earlier archive')
 
+# %% ../nbs/54_archive.ipynb #eccd5978
 def _check_results(videos, out, rows, check): # none is older than the options or the videos
     for name, row in rows.items():
         made = None if row.state == 'again' else made_with(out/name)
@@ -187,6 +194,7 @@ def _attempt(segment, video, folder, overwrite): # -> what a row says
 def _replaces(row, folder, video, check): # is there a result that must go? Not one that was begun by this very run
     return row.state == 'again' and not ((folder/PROGRESS).exists() and not check(video, made_with(folder)))
 
+# %% ../nbs/54_archive.ipynb #1dab5683
 @contextmanager
 def _kept(out, path): # out: folder of the archive; path: of its manifest
     with made_folder(out), locked(out, f'.{path.name}.lock'):
@@ -195,6 +203,7 @@ def _kept(out, path): # out: folder of the archive; path: of its manifest
             e.add_note(f'{out}: finished videos are kept; --resume goes on')
             raise
 
+# %% ../nbs/54_archive.ipynb #af837dde
 def work_off(videos:dict, # name -> path
              out, # folder of the archive, new, empty or of an earlier run
              segment:Callable, # (video, folder, overwrite) -> object with `.flows`, their number; else it goes on with what is there

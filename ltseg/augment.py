@@ -32,6 +32,7 @@ class Sample(NamedTuple):
     images: Tensor # (3,N,H,W) float32 in [0,1], RGB; N = 0 where none were asked for
     row: Tensor    # () int64: row of the middle frame in its table; -1: of no table
 
+# %% ../nbs/78_augment.ipynb #6f19a418
 def sample(flow:Tensor, # (…,2,T,H,W), pixels
            labels:Tensor|None=None # (…,T,H,W) uint8; None: VOID everywhere
           ) -> Sample:
@@ -56,6 +57,7 @@ def mirror(s:Sample, # not changed
     return _on_flows(s, lambda flow: flow.flip(axis)*sign)._replace(
         labels=s.labels.flip(axis), images=s.images.flip(axis))
 
+# %% ../nbs/78_augment.ipynb #b4d349fa
 def flip(s:Sample, # not changed
          rng:Generator, # numpy's, for all that is random
         ) -> Sample:
@@ -76,6 +78,7 @@ def _resample(s, matrix, shift): # the vectors stay as they are
         return out.view(x.shape).to(x.dtype)
     return _on_flows(s, seen)._replace(labels=seen(s.labels, 'nearest'), images=seen(s.images))
 
+# %% ../nbs/78_augment.ipynb #781c6e8b
 def view(s:Sample, # not changed
          matrix:Tensor, # (2,2) M, invertible; smaller than 1 enlarges
          shift:Tensor, # (2,) s, pixels (x, y)
@@ -112,6 +115,7 @@ def crop(s:Sample, # not changed
     'A random part of the frame, enlarged to the frame, and the vectors with it.'
     return view(s, *_part(s, rng, smallest))
 
+# %% ../nbs/78_augment.ipynb #e06f881d
 def zoom(s:Sample, rng:Generator, smallest:float=.6) -> Sample: # parameters as of `crop`
     'A random part of the frame, enlarged to the frame; the vectors keep their length.'
     return _resample(s, *_part(s, rng, smallest))
@@ -181,6 +185,7 @@ _RAMPS = {name + i: ScaleTemporal(most, bool(i))
 def _global_motion(model, strength):
     return GlobalMotion(model, choose(STRENGTHS, strength, 'strength of globalmotion'))
 
+# %% ../nbs/78_augment.ipynb #f7d1da1c
 AUGMENTATIONS = { # how it is written -> a function of its options that gives the augmentation
     'globalmotion.MODEL.STRENGTH': _global_motion,
     'scaletemporal.STRENGTH[i]': lambda ramp: choose(_RAMPS, ramp, 'strength of scaletemporal'),
@@ -190,6 +195,7 @@ AUGMENTATIONS = { # how it is written -> a function of its options that gives th
     'zoom': lambda: zoom, 'cameramotion': lambda: camera_motion}
 _BY_KIND = {written.partition('.')[0]: written for written in AUGMENTATIONS}
 
+# %% ../nbs/78_augment.ipynb #7ce18587
 def augmentation(name:str, # as in `AUGMENTATIONS`; MODEL: name of a `MotionModel`
                 ) -> Callable: # (sample, rng) -> sample
     'The augmentation of that name; `InputError` for any other.'
@@ -206,6 +212,7 @@ def _noise(part, rng): # (2,n,H,W) -> (2,n,H,W)
 
 def _null(part, rng): return torch.zeros_like(part)
 
+# %% ../nbs/78_augment.ipynb #1f7b98a0
 def _erase(part, rng):
     size = np.array(part.shape[-2:])
     h, w = (size*rng.uniform(.2, .6, 2)).astype(int)
@@ -231,6 +238,7 @@ class Perturbation:
         spoilt[:, t:t+n] = self.spoil(spoilt[:, t:t+n], rng)
         return s._replace(input=spoilt)
 
+# %% ../nbs/78_augment.ipynb #31686780
 PERTURBATIONS = { # published name -> perturbation
     'PerturbInputFlowNoise': Perturbation(_noise), # Gaussian, of the frame's mean and variance
     'PerturbInputFlowNull': Perturbation(_null),   # zeros

@@ -81,6 +81,7 @@ def _nearest(word, options): # in another case, or nearly so; one wrong letter t
             or not re.fullmatch('-.', word) and difflib.get_close_matches(word, options, 1, alike))
     return f'; did you mean {near[0]}?' if near else ''
 
+# %% ../nbs/90_cli.ipynb #b39a6032
 def _dashed(words): # long options with `-`, whichever of `-` and `_` they were written with
     named = _before_paths(words)
     parts = (w.partition('=') if re.match('--[\\w-]+(=|$)', w) else ('', '', w) for w in named)
@@ -125,6 +126,7 @@ def _streamed(o, source, method): # method: a name, or one that is open
     from ltseg.inference import stream
     return stream(source, **_asked(StreamOptions, o) | dict(method=method))
 
+# %% ../nbs/90_cli.ipynb #5b2807bb
 def _segment(o):
     from ltseg.archive import is_archive
     if is_archive(o.inputs): return _segment_all(o)
@@ -145,6 +147,7 @@ def _opened_once(o): # the method, and what settings say of the options; what is
     check_window(o.window, o.overlap)
     return method, describe(method, asked)
 
+# %% ../nbs/90_cli.ipynb #b2c2011e
 def _segment_all(o): # -> summary, exit status
     from ltseg.archive import Shard, find_videos, name_videos, work_off
     from ltseg.inference import changed, fingerprint
@@ -243,6 +246,7 @@ def _run_settings(o): # of the training, {} where there is none
     from ltseg.predict import run_settings
     return {} if o.model_dir is None else run_settings(o.model_dir)
 
+# %% ../nbs/90_cli.ipynb #57683992
 def _out(o, kind, name):
     if o.out is not None: return Path(o.out)
     if o.model_dir is not None: return Path(o.model_dir)/kind/name
@@ -262,6 +266,7 @@ def _check_method(o, pictures=()): # pictures: the options that draw by the moti
     _refuse_idle(o, 'low_memory', o.cut_size != -1, '--cut-size')
     _refuse_idle(o, 'device', o.method == 'network', '--method network')
 
+# %% ../nbs/90_cli.ipynb #b8d757c0
 def _open_method(o, device=None): # device: another one than the arguments say
     from ltseg.predict import load_method
     which = given(o, 'model_dir', 'weights')
@@ -271,6 +276,7 @@ def _open_method(o, device=None): # device: another one than the arguments say
     return load_method(o.method, o.weights or 'default', o.model_dir,
                        o.motion_model or 'QuadraticFull_fk3', device or o.device)
 
+# %% ../nbs/90_cli.ipynb #a8613c08
 def _predicted(o, split, method=None, progress=None): # method: opened already
     from ltseg.predict import predict
     if progress is None: progress = sys.stderr.isatty()
@@ -290,6 +296,7 @@ def _predict(o):
         save_predictions(_predicted(o, split), out, o.save_vis, o.overwrite)
     return f'{len(split.sequences)} sequences → {out}'
 
+# %% ../nbs/90_cli.ipynb #fbe53beb
 def _predict_on_devices(o, split, out):
     warnings.filterwarnings('ignore', message='.*LeafSpec|.*does not have many workers')
     from ltseg.devices import predict_on_devices
@@ -313,6 +320,7 @@ def _finished_predictions(o): # None: there are none, predict anew
     if o.model_dir is not None: _check_weights(done, o.model_dir)
     return done
 
+# %% ../nbs/90_cli.ipynb #dcedeab1
 def _check_weights(done, model_dir): # are these predictions of the weights in that folder?
     from hashlib import sha256
     from ltseg.predict import run_weights
@@ -320,6 +328,7 @@ def _check_weights(done, model_dir): # are these predictions of the weights in t
     if done.settings.get('weights_sha256') != sha256(weights.read_bytes()).hexdigest():
         raise InputError('--predictions', f'{done.folder} was not made with {weights}; run ltseg predict again, or leave --model-dir out')
 
+# %% ../nbs/90_cli.ipynb #5fd7fb29
 def _evaluate(o):
     from ltseg.scoring import (SCORES, check_annotations, from_predictions, from_segmentations,
                                save_evaluation)
@@ -334,6 +343,7 @@ def _evaluate(o):
     scores = save_evaluation(results, out, o.save_vis, o.overwrite, **keywords(EvaluateOptions, o))
     return f'{scores} → {out}'
 
+# %% ../nbs/90_cli.ipynb #9a4132d5
 def _export(o):
     if _are_predictions(o): return _export_predictions(o)
     from ltseg.export import FORMATS
@@ -344,6 +354,7 @@ def _export(o):
     out = write(read_result(o.result), o.out, o.overwrite, **{n: v for n, v in options.items() if n in taken})
     return f'{o.format} → {out}'
 
+# %% ../nbs/90_cli.ipynb #b0824bc1
 def _are_predictions(o): # a folder of ltseg predict?
     from ltseg.predict import PREDICTIONS
     if (Path(o.result)/'segments.json').is_file(): return False
@@ -356,6 +367,7 @@ def _export_predictions(o):
     _refuse_options(o, keywords(ExportOptions, o), 'predictions')
     return f'{o.format} → {export(o.result, o.out, o.format, o.overwrite)}'
 
+# %% ../nbs/90_cli.ipynb #026fea77
 def _refuse_options(o, names, what): # what does nothing must not look as if it had
     if idle := given(o, *names): raise InputError(', '.join(idle), f'does nothing with {what}')
 
@@ -366,6 +378,7 @@ class _Stderr(logging.Handler): # to stderr as it is now, which tests and notebo
 def _say(text): # a closed stderr stops no work
     with suppress(OSError): print(text, file=sys.stderr)
 
+# %% ../nbs/90_cli.ipynb #fc473313
 @contextmanager
 def _logged_warnings(): # ours, every one; those of others are shown as Python shows them
     with warnings.catch_warnings():
@@ -382,6 +395,7 @@ def _logged_warnings(): # ours, every one; those of others are shown as Python s
 class _Stopped(KeyboardInterrupt): # by another signal than that of Ctrl-C
     def __init__(self, number): self.number = number
 
+# %% ../nbs/90_cli.ipynb #27d74d87
 @contextmanager
 def _stoppable(): # only where nobody else handles the signals
     own = os.getpid()
@@ -417,6 +431,7 @@ def _open_streams():
         if getattr(sys, name) is None: setattr(sys, name, open(number, 'w' if number else 'r', closefd=False))
     if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace')
 
+# %% ../nbs/90_cli.ipynb #070ab537
 def _show(summary, status): # -> status
     try:
         if summary: print(summary)
@@ -442,11 +457,13 @@ def _by_place(words): # of `export`, whose format older versions had as --format
     older = len(words) > 1 and words[1] not in NAMES['export'] and Path(words[1]).is_dir()
     return ['export', 'davis17', *words[1:]] if older else words
 
+# %% ../nbs/90_cli.ipynb #e86c5edd
 def _parse(words): # -> the function to call, and its options; what is given beside --quality counts
     values = vars(build_parser().parse_args(_by_place(words)))
     run, options, _ = (values.pop(name) for name in ('run', 'options', 'parser'))
     return run, options(**QUALITIES.get(values.get('quality'), {}) | values)
 
+# %% ../nbs/90_cli.ipynb #eb47ae8a
 def main(argv=None # the words after `ltseg`; None: those of the process
         ) -> int:
     '''The program `ltseg`; returns its exit status.

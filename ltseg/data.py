@@ -73,6 +73,7 @@ class FlowReader:
             raise InputError(file, f'a flow within ±{HALF_MAX:.0f} pixels', f'{flow.abs().max():g}')
         return flow.numpy().astype(self.dtype)
 
+# %% ../nbs/80_data.ipynb #c262f4be
 def flow_reader(files, # those to be read; the size of the first counts
                 img_size, # see `sample_size`
                 bad_flow:str='error', # see `check_flow`
@@ -122,6 +123,7 @@ class MaskReader:
         labels = labels[np.searchsorted(values, read_mask(file))]
         return cv2.resize(labels, self.size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
+# %% ../nbs/80_data.ipynb #38c472a9
 def mask_reader(split:Split, # the table
                 size, # (h, w), pixels
                )->MaskReader:
@@ -150,6 +152,7 @@ def _stamps(files): # what tells one state of a file from another
         status = os.stat(file)
         yield f'{Path(file).absolute()} {status.st_size} {status.st_mtime_ns}'
 
+# %% ../nbs/80_data.ipynb #17dd4f06
 def _reserve(file, nbytes):
     'Room for all at once: writing into a mapped file on a full disk would kill the process.'
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -162,6 +165,7 @@ def _reserve(file, nbytes):
             if not there: file.unlink() # what there was room for
             raise InputError(file, f'{e.strerror}: {nbytes:,} bytes are needed') from e
 
+# %% ../nbs/80_data.ipynb #9b8e47f8
 def _shared_memory(nbytes): # zeros that all processes of this run see
     try: return torch.zeros(nbytes, dtype=torch.uint8).share_memory_()
     except RuntimeError as e: # no room in /dev/shm
@@ -217,6 +221,7 @@ def centred(length:int=9, # number of flows; 9: as published
     'Requests, as strings, of consecutive flows around the row.'
     return [f'Flow{n:+d}' if n else 'Flow' for n in range(-(length//2), length - length//2)]
 
+# %% ../nbs/80_data.ipynb #ee36e302
 def sample_requests(inputs=None, # what the network sees, as of `centred`; None: the published nine
                     flows_volume=None, # what the motion models explain, as many; None: the inputs
                     images=(), # such as ['Image', 'Image+1']
@@ -242,6 +247,7 @@ class Readers(NamedTuple):
 
 def _files(split, column): return [split.base_dir/c for c in split.table[column].dropna()]
 
+# %% ../nbs/80_data.ipynb #86d5f852
 def open_readers(split:Split, # the table
                  img_size=(128, 224), # see `sample_size`
                  cache=None, # a folder, 'memory', or None: every file is decoded each time
@@ -352,6 +358,7 @@ def setup(self:SplitData, stage:str='fit'): # fit, validate, test or predict
     for part in _STAGES[stage]:
         if part not in self.datasets: self.datasets[part] = self._open(part)
 
+# %% ../nbs/80_data.ipynb #abb44ff4
 @patch
 def _open(self:SplitData, part):
     labels, images = part != 'train', len(self.requests.images) > 0
@@ -377,6 +384,7 @@ def _loader(self:SplitData, dataset, drop_last=False, sampler=None):
     return DataLoader(dataset, batch_size=self.batch_size, num_workers=self.workers,
                       drop_last=drop_last, sampler=sampler)
 
+# %% ../nbs/80_data.ipynb #f9720218
 @patch
 def train_dataloader(self:SplitData):
     'Whole batches of the current epoch.'
@@ -390,6 +398,7 @@ def val_dataloader(self:SplitData):
     'All samples of validation, in their order.'
     return self._loader(self.datasets['val'])
 
+# %% ../nbs/80_data.ipynb #e788b243
 @patch
 def test_dataloader(self:SplitData):
     'All samples of the test, in their order.'
@@ -429,6 +438,7 @@ def _shard_about(folder): # its record; {} if it has none, as shards of earlier 
     except FileNotFoundError: return {}
     except ValueError as e: raise InputError(Path(folder)/SHARD_RECORD, 'JSON in UTF-8', str(e)) from e
 
+# %% ../nbs/80_data.ipynb #dc43990f
 class ShardData(Volumes):
     'The volumes of a shard made by `make_shard`, as samples; `InputError` if the folder holds none, or one with NaN.'
     def __init__(self, folder, # with flow.npy, labels.npy and perhaps shard.json
@@ -455,6 +465,7 @@ def _flow_file(cache, about): # the .npy file for it
     key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
     return Path(cache)/f'{Path(about["video"]).stem}-{key}.npy'
 
+# %% ../nbs/80_data.ipynb #0ab53203
 def _keep_flow(file, about, frames, estimator): # with its record, which is there before it
     flow = estimate_flow(frames, estimator, size=about['size'], bad_flow=about['bad_flow'], progress=False)
     if flow.abs().max() > HALF_MAX:
@@ -464,6 +475,7 @@ def _keep_flow(file, about, frames, estimator): # with its record, which is ther
         tmp.write_text(json.dumps(record, indent=1, ensure_ascii=False), 'utf8')
     with atomic_path(file) as tmp: np.save(tmp, flow.numpy().astype(np.float16))
 
+# %% ../nbs/80_data.ipynb #553fe64a
 def cache_flows(videos:Sequence, # video files or folders of frames
                 cache, # folder for two files per video, .npy and .json; those made from the same are kept
                 estimator='dis', # a name in `FLOW_ESTIMATORS`, or a `FlowEstimator`
@@ -485,6 +497,7 @@ def cache_flows(videos:Sequence, # video files or folders of frames
         notes += [text for text in kept if text not in notes]
     return files
 
+# %% ../nbs/80_data.ipynb #6e38234b
 class Windows(Volumes):
     'Windows of consecutive frames of stored flows, without labels; `InputError` if all videos are too short.'
     def __init__(self, files:Sequence, # .npy files, (2,T,H,W) each, as of `cache_flows`
@@ -527,6 +540,7 @@ def _batch(samples): # as torch makes it; where all inputs are the flow itself, 
     batch = default_collate([s._replace(input=s.row) for s in samples])
     return batch._replace(input=batch.flow)
 
+# %% ../nbs/80_data.ipynb #250ac8cd
 class VolumeData(pl.LightningDataModule):
     'Batches of samples: a mixture for training, fixed datasets for validation.'
     def __init__(self, train:Sequence[Dataset], # the sources of the mixture

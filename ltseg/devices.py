@@ -103,6 +103,7 @@ def _trainer(options, writer):
         given = ', '.join(f'{k}={v!r}' for k, v in options.items())
         raise InputError('options of the Trainer', f'Lightning refuses {given} ({shorten(str(e), 200)})') from e
 
+# %% ../nbs/69_devices.ipynb #a6646016
 def predict_on_devices(split:Split, # a table with flow
                        open_method:Callable, segment:Callable, # see `SequencePredictor`
                        out, # folder to write

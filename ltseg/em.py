@@ -24,6 +24,7 @@ def _mean(x, axis, n): # over n neighbours along the axis: shifted copies, many 
             count[a] += 1
     return total.div_(count.view(-1, *[1]*(-axis-1)))
 
+# %% ../nbs/30_em.ipynb #b4e2df1c
 def _smooth(x, # (K, T, H, W)
             space, time) -> Tensor: # sides of the box, odd numbers
     'Mean over boxes of `space`² pixels × `time` frames, which the borders cut off.'
@@ -42,6 +43,7 @@ def _scale(residual, # (T, H, W), of each pixel under the present segments
     low = (0.05*size).maximum(0.005*size.mean()).clamp(min=1e-3)
     return residual.flatten(1).median(1).values.maximum(low)[:,None,None]
 
+# %% ../nbs/30_em.ipynb #b1e8538d
 def _expect(flow, residuals, masks):
     'New masks (K, T, H, W) from residuals (K, T, H, W) and earlier masks.'
     x = residuals / _scale((residuals*masks).sum(0), flow)

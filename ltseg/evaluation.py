@@ -48,6 +48,7 @@ def count_areas(s, # (H, W) boolean: segmentation
     'What J needs to know of a frame: the sizes of intersection and union.'
     return np.count_nonzero(s & a), np.count_nonzero(s | a)
 
+# %% ../nbs/62_evaluation.ipynb #77038623
 def score_areas(counts # N results of `count_areas`
                )->np.ndarray: # (N,) in [0, 1]
     'J of each frame, from what was counted in it.'
@@ -84,6 +85,7 @@ class Outline(NamedTuple):
     thin: np.ndarray  # (h, w) uint8, 1 on the boundary
     thick: np.ndarray # (h, w) uint8, 1 within the tolerance of it
 
+# %% ../nbs/62_evaluation.ipynb #f061fcad
 def outline(mask, # (H, W) boolean
             r:int # tolerance, pixels, at least 0
            )->Outline:
@@ -94,6 +96,7 @@ def outline(mask, # (H, W) boolean
     thin = boundary(mask[top:y + h + margin, left:x + w + margin])
     return Outline(cv2.countNonZero(thin), top, left, thin, _thicken(thin, r))
 
+# %% ../nbs/62_evaluation.ipynb #efac1fd5
 def tolerance(shape # (H, W), pixels
              )->int: # pixels
     'How far apart boundaries may be: 0.008 of the diagonal, rounded up.'
@@ -112,6 +115,7 @@ def near_pixels(a:Outline, # of one mask
     near = lambda p, q: cv2.countNonZero(cv2.bitwise_and(common(p, p.thin), common(q, q.thick)))
     return near(a, b), near(b, a)
 
+# %% ../nbs/62_evaluation.ipynb #bc164901
 def _f(size_s, size_a, near_s, near_a): # boundary pixels, and how many are near the other boundary
     precision, recall = ratio(near_s, size_s), ratio(near_a, size_a)
     return 2*precision*recall / np.where(precision + recall > 0, precision + recall, 1)
@@ -138,6 +142,7 @@ def read_annotations(folder # of PNGs of one size: binary, grey or palette
         masks[t] = values > 0
     return masks
 
+# %% ../nbs/62_evaluation.ipynb #a7ee3437
 def _mask_files(folder):
     files = list_files(folder, {'.png'}) if Path(folder).is_dir() else []
     if not files: raise InputError(folder, 'there is no PNG in it')
@@ -178,6 +183,7 @@ class Annotations:
     @cached_property
     def _binary(self): return all(is_binary(read_mask(file)) for file in self.files if file is not None)
 
+# %% ../nbs/62_evaluation.ipynb #d6157cfb
 def _number_colours(values, numbers): # `numbers` grows: colour -> number
     colours, index = np.unique(values, return_inverse=True)
     for c in colours: numbers.setdefault(int(c), len(numbers))
@@ -193,6 +199,7 @@ class Statistics(NamedTuple):
     recall: float # share of values above 0.5
     decay: float  # mean of the first quarter minus mean of the last
 
+# %% ../nbs/62_evaluation.ipynb #e428f1f9
 def statistics(values # (N,) in [0, 1]; NaN: the frame does not count
               )->Statistics:
     'Mean, recall and decay (Perazzi et al. 2016, section 5.2) of the frames that count.'
@@ -247,6 +254,7 @@ def score_masks(counts # N results of `count_masks`
     both, either, *contours = _columns(counts, 6)
     return ratio(both, either), _f(*contours)
 
+# %% ../nbs/62_evaluation.ipynb #303072d8
 def _with_spare(segmentation, annotation, missing): # pairs; one annotation more goes to `missing`
     annotation = iter(annotation)
     def segments():
@@ -260,6 +268,7 @@ PROPOSALS = 20 # at most, by the rules of the challenge
 def _outlines(labels): # (H, W) uint8 -> outlines of 1…K
     return [outline(labels == k, tolerance(labels.shape)) for k in range(1, int(labels.max()) + 1)]
 
+# %% ../nbs/62_evaluation.ipynb #6493c49c
 def count_objects(labels, # (H, W) uint8: 0, and proposals
                   annotation # (H, W) uint8: 0, objects, 255 for void
                  )->tuple: # overlap (K+1, M+1), boundaries (K,) and (M,), near (K, M) twice: pixels
@@ -284,6 +293,7 @@ class ObjectScores:
         'Mean, recall and decay of each object.'
         return [{'J': statistics(j), 'F': statistics(f)} for j, f in zip(self.J, self.F)]
 
+# %% ../nbs/62_evaluation.ipynb #da7a4488
 def _all_pairs(frames): # of `count_objects` -> J and F (N, K, M), numbers of objects that appear
     overlap, size_s, size_a, near_s, near_a = zip(*frames)
     K = max(len(x) for x in size_s + size_a) # at least as many proposals as objects
@@ -303,6 +313,7 @@ def davis17_scores(labels:Iterable, # (N, H, W) uint8 or frames: 0, and proposal
     pairs = frame_pairs(labels, annotation, 'davis17_scores')
     return score_objects(list(starmap(count_objects, pairs)))
 
+# %% ../nbs/62_evaluation.ipynb #d27aa4ff
 def score_objects(counts # N results of `count_objects`
                  )->ObjectScores:
     'J and F of the objects, each with the proposal that fits it over the sequence.'
@@ -327,6 +338,7 @@ def frame_iou(segmentation:Iterable, # (N, H, W) boolean or frames
     return np.array([math.nan if a is None else score(s, a)
                      for s, a in _annotated(segmentation, annotation, 'frame_iou')])
 
+# %% ../nbs/62_evaluation.ipynb #55565acc
 def _frames(annotation): # a whole volume shows what 255 means; frames from a generator must be tidy
     whole = isinstance(annotation, np.ndarray | Tensor)
     return tidy_annotation(annotation) if whole else annotation
@@ -343,6 +355,7 @@ class Averages(NamedTuple):
     per_frame: float    # over all frames of all sequences
     per_sequence: float # over the sequences' means
 
+# %% ../nbs/62_evaluation.ipynb #7855e18e
 def averages(sequences:Iterable # of each sequence the values (N,) of its frames; NaN does not count
             )->Averages:
     'Mean over frames, and mean over sequences of their means.'
@@ -367,6 +380,7 @@ def biou(labels:Iterable, # (N, H, W) uint8 or frames: segments
     pairs = (p for p in _annotated(labels, annotation, 'biou') if p[0] is not None)
     return score_labels(list(starmap(count_pairs, pairs)))
 
+# %% ../nbs/62_evaluation.ipynb #a472187d
 def score_labels(counts # of `count_pairs`, for N annotated frames
                 )->BestIoU:
     'For each annotated label the best IoU over segments, from what was counted.'
@@ -411,6 +425,7 @@ def match_segments(labels, # (T, H, W) integers 0…255: predicted
     return {m: (partner.get(m), float(iou[partner[m], m]) if m in partner else 0.)
             for m in seen.nonzero()[0].tolist()}
 
+# %% ../nbs/62_evaluation.ipynb #d9868af0
 def matched_iou(labels, # (T, H, W) integers 0…255: predicted
                 truth # (T, H, W) integers 0…255: ground truth
                )->float: # in [0, 1]

@@ -52,6 +52,7 @@ class Track:
         seen = [a for a in self.area if a > 0]
         return self.label == 0 or bool(seen) and sum(seen) > .5*len(seen)
 
+# %% ../nbs/74_export.ipynb #bc7eec04
 def tracks(result:Result # to read
           ) -> list[Track]: # by their numbers
     'The segments of a result; an `InputError` if segments.json does not tell where they are.'
@@ -86,6 +87,7 @@ class Labelled(NamedTuple):
         for label, n in sorted(self.numbers.items(), key=lambda pair: pair[1]):
             if n in wanted: yield n, self.labels == label
 
+# %% ../nbs/74_export.ipynb #5e31aeb5
 def _numbers(by_label, labels, t, result): # label -> number
     present = np.flatnonzero(np.bincount(labels.ravel(), minlength=256)).tolist()
     owners = {k: max(by_label.get(k, [None]), key=lambda track: track.share(t) if track else -1) for k in present}
@@ -93,6 +95,7 @@ def _numbers(by_label, labels, t, result): # label -> number
     if lost: raise InputError(result.folder, f'frame {result.names[t]} has the label {lost[0]}, and segments.json knows no such segment there')
     return {k: track.id for k, track in owners.items()}
 
+# %% ../nbs/74_export.ipynb #8c4c9767
 def walk(result:Result, # whose label images are read one by one
          size=None # (H,W) to enlarge the labels to; None: as they are
         ) -> Iterator[Labelled]:
@@ -164,6 +167,7 @@ def _grown(mask, dilate): # bool -> by so many pixels
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2*dilate + 1, 2*dilate + 1))
     return cv2.dilate(mask.astype(np.uint8), disc).astype(bool)
 
+# %% ../nbs/74_export.ipynb #3d862f4c
 def _write_masks(result, out, format, name, overwrite, only, source, images, dilate, invert): # name: of a picture -> of its mask
     if not 0 <= dilate <= 1000: raise InputError('dilate', f'a number of pixels from 0 to 1000, not {dilate}')
     wanted, pictures = {t.id for t in objects(result, only)}, Pictures(result, source, images)
@@ -179,6 +183,7 @@ def _write_masks(result, out, format, name, overwrite, only, source, images, dil
         if images: _write_pictures(pictures, new/'images', len(result.names) + 1)
     return Path(out)
 
+# %% ../nbs/74_export.ipynb #58405b22
 def colmap(result:Result, # to export
            out, # folder to write
            overwrite:bool=False, # replace an earlier export?
@@ -191,6 +196,7 @@ def colmap(result:Result, # to export
     'Masks for COLMAP: `masks/` with a PNG for each picture, called as that and `.png`; an `InputError` if `out` is taken.'
     return _write_masks(result, out, 'colmap', '{}.png'.format, overwrite, only, source, images, dilate, invert)
 
+# %% ../nbs/74_export.ipynb #381502a0
 def nerfstudio(result:Result, # to export
                out, # folder to write
                overwrite:bool=False, # replace an earlier export?
@@ -211,6 +217,7 @@ def run_lengths(mask:np.ndarray # (H,W) bool
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     return np.diff([0, *([0] if flat[0] else []), *changes, flat.size]).tolist()
 
+# %% ../nbs/74_export.ipynb #fbff84e9
 def _packed(n): # five bits a character, the lowest first
     text, more = '', True
     while more:
@@ -219,6 +226,7 @@ def _packed(n): # five bits a character, the lowest first
         text += chr(48 + (bits | 32*more))
     return text
 
+# %% ../nbs/74_export.ipynb #98d09240
 def encode_rle(mask:np.ndarray # (H,W) bool
               ) -> dict: # size and counts, as pycocotools has them
     'A mask as compressed run-length code of COCO.'
@@ -238,6 +246,7 @@ def _json_list(file, name, values): # one value a line, as they come
     for n, value in enumerate(values): file.write(f'{"," if n else ""}\n{json.dumps(value, allow_nan=False)}')
     file.write('\n]')
 
+# %% ../nbs/74_export.ipynb #7f2c6017
 def _annotations(result, wanted, size):
     n = 0
     for frame in walk(result, size):
@@ -246,12 +255,14 @@ def _annotations(result, wanted, size):
             yield dict(id=n, image_id=frame.t + 1, video_id=1, category_id=1, track_id=track, instance_id=track, iscrowd=0,
                        bbox=_box(mask), area=int(mask.sum()), segmentation=encode_rle(mask))
 
+# %% ../nbs/74_export.ipynb #d1cece9a
 def _times(result): # T seconds
     times, T = result.summary.get('times'), len(result.names)
     if times is None: return [t/result.fps for t in range(T)]
     if isinstance(times, list) and len(times) == T and all(type(t) in (int, float) and math.isfinite(t) for t in times): return times
     raise InputError(result.folder/'segments.json', f'damaged, or not what ltseg segment writes ({T} times are expected)')
 
+# %% ../nbs/74_export.ipynb #738cf383
 def coco(result:Result, # to export
          out, # folder to write
          overwrite:bool=False, # replace an earlier export?
@@ -295,6 +306,7 @@ def _polygon_line(mask): # of a text file for YOLO: shares of the width and heig
     points = (polygon(mask) + .25)/mask.shape[::-1] # the same pixel whether a program cuts or rounds
     return '0 ' + ' '.join(f'{x:.6f}' for x in points.ravel())
 
+# %% ../nbs/74_export.ipynb #aba0bee4
 def yolo(result:Result, # to export
          out, # folder to write
          overwrite:bool=False, # replace an earlier export?
@@ -338,12 +350,14 @@ _CVAT = '''<?xml version="1.0" encoding="utf-8"?>
   </meta>
 '''
 
+# %% ../nbs/74_export.ipynb #ba81200f
 def _cvat_shape(t, points, outside=0):
     return f'    <polygon frame="{t}" points="{points}" outside="{outside}" occluded="0" keyframe="1" z_order="0"></polygon>\n'
 
 def _append(file, text):
     with open(file, 'a', encoding='utf8') as f: f.write(text)
 
+# %% ../nbs/74_export.ipynb #c05a48e8
 def _grow_tracks(result, wanted, size, N, folder): # a file for each; N: frames of the video
     last = {} # track in sight -> its points
     for frame in walk(result, size):
@@ -354,6 +368,7 @@ def _grow_tracks(result, wanted, size, N, folder): # a file for each; N: frames 
     if frame.t + 1 < N: # the last frame has no labels
         for n, points in last.items(): _append(folder/str(n), _cvat_shape(frame.t + 1, points, 1))
 
+# %% ../nbs/74_export.ipynb #36f0cac2
 def cvat(result:Result, # to export
          out, # folder to write
          overwrite:bool=False, # replace an earlier export?
@@ -406,6 +421,7 @@ def alpha_of(mask:np.ndarray, # (H,W) bool
     border = np.where(mask > 0, inside - .5, .5 - outside)[1:-1, 1:-1] # pixels from it, positive inside
     return ((.5 + border/(2*feather)).clip(0, 1)*255).round().astype(np.uint8)
 
+# %% ../nbs/74_export.ipynb #8fdda828
 _NEAR = np.ones((17, 17), np.uint8) # codecs mix colours within blocks
 
 def _cut_out(picture, alpha): # (H,W,4); far from the segment black, which costs nothing
@@ -419,6 +435,7 @@ class _Codec(NamedTuple):
     pixels: str  # FFmpeg's, of the pixel format
     options: dict # of the encoder
 
+# %% ../nbs/74_export.ipynb #ee695ce7
 CODECS = {'png': None, # files for the frames in which a segment is in sight
           'prores': _Codec('.mov', 'prores_ks', 'yuva444p10le', {'profile': '4444', 'alpha_bits': '16', 'vendor': 'apl0'}),
           'vp9': _Codec('.webm', 'libvpx-vp9', 'yuva420p', {'crf': '12', 'b': '0', 'auto-alt-ref': '0', 'cpu-used': '4', 'row-mt': '0'})}
@@ -432,6 +449,7 @@ def _alpha_stream(container, size, codec, fps):
     context.color_range = _LIMITED
     return stream
 
+# %% ../nbs/74_export.ipynb #39e96265
 def _write_alpha(path, pictures, codec, times, fps): # pictures: (H,W,4) uint8
     ticks = _ticks(times, fps)
     lengths = (b - a for a, b in pairwise(ticks))
@@ -448,6 +466,7 @@ def _write_alpha(path, pictures, codec, times, fps): # pictures: (H,W,4) uint8
             mux(stream.encode(frame))
         mux(stream.encode(None))
 
+# %% ../nbs/74_export.ipynb #e3e61df6
 def _cut_outs(result, pictures, n, feather): # of segment n, (H,W,4), one a label image
     for frame, picture in zip(walk(result, pictures.size), pictures):
         mask = next((m for _, m in frame.masks({n})), np.zeros(pictures.size, bool))
@@ -460,6 +479,7 @@ def _write_cut_outs(result, pictures, wanted, feather, new): # PNGs, a folder fo
             folder.mkdir(exist_ok=True)
             Image.fromarray(_cut_out(picture, alpha_of(mask, feather))).save(folder/f'{name}.png', compress_level=3)
 
+# %% ../nbs/74_export.ipynb #644f9386
 def rgba(result:Result, # to export
          out, # folder to write
          overwrite:bool=False, # replace an earlier export?
@@ -492,6 +512,7 @@ def inner_points(mask:np.ndarray, # (H,W) bool, not empty
         cv2.circle(depth, (int(x), int(y)), math.ceil(2*least), 0, -1)
     return points
 
+# %% ../nbs/74_export.ipynb #89f5635d
 def _part(track, t, n): # of n equal parts of its life, the one of frame t
     return min(n - 1, (t - track.first)*n//len(track.area))
 
@@ -500,6 +521,7 @@ def _prompt(mask, most):
     points = inner_points(mask, most)
     return dict(area=int(mask.sum()), box=[x, y, x + w, y + h], points=points, labels=[1]*len(points))
 
+# %% ../nbs/74_export.ipynb #c3d80b25
 def sam2(result:Result, # to export
          out, # folder to write
          overwrite:bool=False, # replace an earlier export?
@@ -533,6 +555,7 @@ def _numbered(result, wanted): # T arrays (H,W)
 def _wanted(result, only): # here the background is one of them: it has a number of its own
     return {t.id for t in (tracks(result) if only is None else objects(result, only))}
 
+# %% ../nbs/74_export.ipynb #96222188
 def npy(result:Result, # to export
         out, # folder to write
         overwrite:bool=False, # replace an earlier export?
@@ -548,6 +571,7 @@ def npy(result:Result, # to export
             file.write(numbers.tobytes())
     return Path(out)
 
+# %% ../nbs/74_export.ipynb #243f682e
 def zarr(result:Result, # to export
          out, # folder to write
          overwrite:bool=False, # replace an earlier export?
@@ -590,6 +614,7 @@ def _grid(result): # (h,w) whose pixels have their centres at -1 to 1
     if isinstance(size, list) and len(size) == 2 and all(type(n) is int and n > 0 for n in size): return size
     raise InputError(result.folder/'segments.json', f'damaged, or not what ltseg segment writes (motion_size {size!r:.80})')
 
+# %% ../nbs/74_export.ipynb #f4e99bee
 def flow_of(coefficients:np.ndarray, # (…,2,6) of 1, j, i, jj, ij, ii, pixels
             size, # (H,W) of the field
             grid # (h,w) whose outermost pixels have their centres at -1 and 1
@@ -601,6 +626,7 @@ def flow_of(coefficients:np.ndarray, # (…,2,6) of 1, j, i, jj, ij, ii, pixels
                      coefficients[..., 3, None] + 0*i], -2)
     return np.einsum('...kh,kw->...hw', rows, np.stack([j**0, j, j*j])).astype(np.float32)
 
+# %% ../nbs/74_export.ipynb #40f50ba4
 _BLOCK = 64 # frames whose motion is computed at once
 
 def motions(result:Result # whose motion is wanted
@@ -622,6 +648,7 @@ def _parametric(frame, motion, grid): # (2,H,W): every pixel moves as its segmen
         field[:, mask] = np.nan_to_num(flow_of(motion[label], mask.shape, grid))[:, mask]
     return torch.from_numpy(field)
 
+# %% ../nbs/74_export.ipynb #c7408b51
 def _flows(result, source): # T estimated flows (2,H,W), of pixels of the labels
     given, settings = source or result.settings.get('source'), result.settings
     if isinstance(given, (str, Path)) and Path(given).exists() and is_flow(given): yield from _read_flows(result, given)
@@ -635,12 +662,14 @@ def _read_flows(result, given):
     if Path(given).is_dir(): yield from (read_flow(f, bad) for f in flow_files(given))
     else: yield from read_volume(given, bad).unbind(1)
 
+# %% ../nbs/74_export.ipynb #e8b6e84f
 def _residuals(result, source, fields): # pairs (field, flow - field)
     for field, flow in zip(fields, _flows(result, source), strict=False):
         if flow.shape != field.shape:
             raise InputError(source or result.settings.get('source'), f'its flow has {tuple(flow.shape[1:])} pixels (rows, columns), the labels {tuple(field.shape[1:])}')
         yield field, flow.cpu() - field
 
+# %% ../nbs/74_export.ipynb #0629c95a
 def flow(result:Result, # to export
          out, # folder to write
          overwrite:bool=False, # replace an earlier export?
@@ -662,6 +691,7 @@ def flow(result:Result, # to export
         if n < len(result.names): raise InputError(source or result.settings.get('source'), f'{n} flows, and there are {len(result.names)} label images')
     return Path(out)
 
+# %% ../nbs/74_export.ipynb #fed7dc98
 def _write_fields(result, new, suffix, grid, wanted): # yields the composed ones, once they are written
     numbers = {t.id: t for t in tracks(result)}
     for frame, motion in zip(walk(result), motions(result)):
@@ -681,6 +711,7 @@ def _change(q, i, j): # (2,6) coefficients at a point -> u, v, and their derivat
     value = q @ [1, j, i, j*j, i*j, i*i]
     return value, q @ [0, 0, 1, 0, j, 2*i], q @ [0, 1, 0, 2*j, i, 0]
 
+# %% ../nbs/74_export.ipynb #d4dad7a9
 def describe_motion(q:np.ndarray, # (2,6) coefficients, pixels per frame
                     x:float, y:float, # the point, pixels
                     size, # (H,W) of the labels
@@ -702,6 +733,7 @@ def _rates(result): # frames per second after each of the T frames
     steps = [b - a for a, b in pairwise(times)]
     return [1/s if s > 0 else result.fps for s in steps] + [result.fps]
 
+# %% ../nbs/74_export.ipynb #491b42de
 def _rows(result, wanted): # of the table, without what is not known
     labels, shape, grid = {t.id: t.label for t in tracks(result)}, result.size, _grid(result)
     moments = zip(walk(result), motions(result), result.names, _times(result), _rates(result))
@@ -712,6 +744,7 @@ def _rows(result, wanted): # of the table, without what is not known
             q = motion[labels[n]]
             yield row | (describe_motion(q, x, y, shape, grid, fps) if np.isfinite(q).all() else {})
 
+# %% ../nbs/74_export.ipynb #5ebc5feb
 def csv(result:Result, # to export
         out, # folder to write
         overwrite:bool=False, # replace an earlier export?

@@ -42,6 +42,7 @@ def brief(error, # an exception, or any text
 class InputWarning(UserWarning):
     'The input is used although something is wrong with it; the message names the file or option.'
 
+# %% ../nbs/00_files.ipynb #b3c1f58f
 class Notes(list):
     'Remarks on an input, texts: each is an `InputWarning` when it is made, and is kept here for the record.'
 
@@ -80,6 +81,7 @@ def is_folder(path # a path, which need not exist
     'Is this a folder, or a pattern, which can stand for one?'
     return Path(path).is_dir() or is_pattern(path)
 
+# %% ../nbs/00_files.ipynb #53ef87f7
 def visible(path # a folder, or a pattern
            )->list: # of `Path`, files and folders
     'What is in a folder or matches a pattern, in natural order, without what is hidden; an `InputError` if nothing matches.'
@@ -88,6 +90,7 @@ def visible(path # a folder, or a pattern
     if not found and is_pattern(path): raise InputError(path, 'nothing has this name, and no file matches it as a pattern')
     return os_sorted(found)
 
+# %% ../nbs/00_files.ipynb #b5a28947
 def list_files(folder, # folder to look into, not recursively; or a pattern
                suffixes # set of lower-case endings with their dot, such as {'.jpg', '.png'}
               )->list: # of `Path`; empty if no file matches
@@ -121,6 +124,7 @@ def kind_of(path # of a file, which need not exist
     if suffix == '.png' and _is_deep_png(path): return 'flow'
     return next((kind for kind, endings in KINDS.items() if suffix in endings), None)
 
+# %% ../nbs/00_files.ipynb #87a1f280
 def _is_deep_png(path): # RGB of 16 bits
     try:
         with open(path, 'rb') as f: head = f.read(26)
@@ -151,6 +155,7 @@ class Holding(NamedTuple):
         if notes is not None: self.note(notes)
         return self.files
 
+# %% ../nbs/00_files.ipynb #e1db6727
 def look_into(path # a folder, or a pattern
              )->Holding:
     'What a folder means; an `InputError` if that is not clear.'
@@ -177,6 +182,7 @@ def _check_clear(path, files, names): # kind -> files; names of all entries
     help = f'say which by a pattern in quotes: {" or ".join(ways)}' if ways and not is_pattern(path) else 'put them into folders of their own'
     raise InputError(path, f'there are {found}, and only one of these can be meant; {help}')
 
+# %% ../nbs/00_files.ipynb #fe380410
 def _groups(path, files): # lists of files, by what tells them apart first: kind, format or naming
     keys = {p: (kind, *_way(p, kind, is_pattern(path))) for kind, some in files.items() for p in some}
     for level in range(3):
@@ -186,6 +192,7 @@ def _groups(path, files): # lists of files, by what tells them apart first: kind
     else: return []
     return list(groups.values())
 
+# %% ../nbs/00_files.ipynb #89f9b1de
 def _way(path, kind, explicit): # format and naming, by which files of a kind are told apart
     if kind == 'videos' or explicit: return '', ''
     suffix = path.suffix.lower()
@@ -199,6 +206,7 @@ def _pattern(files, names): # that matches these and no others, or None
     for pattern in ('*' + ending, loose + ending, re.sub(r'\d', '[0-9]', files[0].stem) + ending):
         if set(fnmatch.filter(names, pattern)) == mine: return pattern
 
+# %% ../nbs/00_files.ipynb #115d2874
 _ONE = dict(pictures='picture', videos='video', flow='flow file')
 
 def _some(files): # in words
@@ -239,6 +247,7 @@ def atomic_path(path): # of the finished file; missing parent folders are made
             os.replace(tmp, path)
         finally: tmp.unlink(missing_ok=True)
 
+# %% ../nbs/00_files.ipynb #b5664a0b
 def _umask():
     mask = os.umask(0)
     os.umask(mask)
@@ -259,6 +268,7 @@ def check_folder(path, # folder that a result is to be written to
     if not (path/marker).exists():
         raise InputError(path, f'an earlier result (a folder with {marker})', 'a folder of something else')
 
+# %% ../nbs/00_files.ipynb #34ee6378
 def _unfinished(path): # the temporary folder of a run, or what was left of one that was killed
     return path.name.startswith('.new-')
 
@@ -306,6 +316,7 @@ def atomic_folder(path, # folder of the finished result
                 else: os.replace(tmp, path)
             finally: shutil.rmtree(tmp, ignore_errors=True)
 
+# %% ../nbs/00_files.ipynb #883620b8
 def _lock(folder): return folder.with_name(f'{folder.name}.lock') # beside it, since the folder may be renamed
 
 def _swap(new, path, marker): # the content of path/new for that of path; the marker leaves first and comes last

@@ -81,6 +81,7 @@ def parse_flo(f, # open binary file, read from where it stands
     uv = np.frombuffer(f.read(need - 12), '<f4').reshape(h, w, 2)
     return _to_tensor(uv.transpose(2, 0, 1))
 
+# %% ../nbs/05_flow.ipynb #6a6a3ee9
 def read_flo(path # of a `.flo` file
             )->Tensor: # (2, H, W) float32, pixels; unknown ones as they stand in the file
     'The flow in a Middlebury `.flo` file; an `InputError` if its size does not match its header exactly.'
@@ -108,6 +109,7 @@ PIXEL_LIMIT = 2**27 # largest area of a compressed picture; 16K, 15360×8640, st
 def _png_header(data): # (width, height, bits, colour type), None if this is no PNG
     if data[:8] == _PNG_START and len(data) >= 26: return struct.unpack('>IIBB', data[16:26])
 
+# %% ../nbs/05_flow.ipynb #c399550c
 def _png_whole(data): # every chunk is there with the right checksum, up to the end mark
     at, kind = len(_PNG_START), b''
     while at + 12 <= len(data) and kind != b'IEND':
@@ -127,6 +129,7 @@ def _png_refused(header, size): # -> (expected, found) if these cannot be the by
     if not raw <= _ZLIB_RATIO * size or size > 2*raw + 2**20: # the rest may be remarks
         return f'a complete PNG of {w}×{h} pixels', f'{size:,} bytes, truncated or damaged'
 
+# %% ../nbs/05_flow.ipynb #773db7fe
 def parse_kitti(f, # open binary file, read from where it stands
                 size:int, # bytes in it
                 what # name of the file, for messages
@@ -143,6 +146,7 @@ def parse_kitti(f, # open binary file, read from where it stands
                          f'{size:,} bytes, truncated or damaged')
     return _kitti_flow(image, what)
 
+# %% ../nbs/05_flow.ipynb #a2fd20dd
 def _decoded(data): # None: OpenCV cannot
     try: return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error: return None
@@ -157,6 +161,7 @@ def _kitti_flow(image, what): # (H, W, 3) uint16, blue first as in OpenCV -> (2,
     flow = (np.stack([u, v]).astype(np.float32) - 2**15) / 64
     return _to_tensor(np.where(known, flow, np.float32(np.nan)))
 
+# %% ../nbs/05_flow.ipynb #7ea2fe17
 def read_kitti(path # of a `.png` file
               )->Tensor: # (2, H, W) float32, pixels; NaN where the file marks the flow invalid
     'The flow in a KITTI 16-bit PNG; an `InputError` if it is damaged or something else.'
@@ -177,7 +182,6 @@ def write_kitti(path, # of the file
 
 # %% ../nbs/05_flow.ipynb #7cfde306
 MAX_UNPACKED = 2**32 # bytes of the largest array in an .npz; larger ones need an .npy or a folder
-
 _NPY_ERRORS = (ValueError, EOFError, OSError, KeyError, NotImplementedError, # all that numpy and
                zipfile.BadZipFile, zlib.error) # zipfile raise on bytes that are something else
 
@@ -189,6 +193,7 @@ def _parse_numpy(read, f, size, what): # what numpy dislikes becomes an InputErr
         raise InputError(what, 'a complete NumPy file without pickled objects', found) from e
     return _channels_first(array, what)
 
+# %% ../nbs/05_flow.ipynb #7efc3f27
 def _read_zip(f, size, what):
     with zipfile.ZipFile(f) as z:
         names = [n for n in z.namelist() if n.endswith('.npy')]
@@ -200,6 +205,7 @@ def _read_zip(f, size, what):
         _check_member(member, what)
         with z.open(member) as inner: return _read_array(inner, member.file_size, what)
 
+# %% ../nbs/05_flow.ipynb #7e2d2dc3
 def _check_member(member, what): # a truthful size, in one of the two ways that numpy packs
     packed, size = member.compress_type, member.file_size
     if packed not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -218,6 +224,7 @@ def _array_header(f, version, what): # -> shape, dtype
         raise InputError(what, 'the header of a NumPy file', str(e)[:200]) from e
     return shape, dtype
 
+# %% ../nbs/05_flow.ipynb #178b8a03
 def _read_array(f, size, what):
     version = np.lib.format.read_magic(f)
     if version not in ((1, 0), (2, 0)): # 3.0 is for structured types with names outside Latin-1
@@ -230,6 +237,7 @@ def _read_array(f, size, what):
     f.seek(0)
     return np.lib.format.read_array(f, allow_pickle=False)
 
+# %% ../nbs/05_flow.ipynb #42d81249
 def _check_type(shape, dtype, what):
     if dtype.kind == 'f': return
     if dtype == np.uint8 and len(shape) == 4 and shape[-1] in (1, 3, 4):
@@ -240,6 +248,7 @@ def _check_type(shape, dtype, what):
                          'was stored with, and save floating-point numbers')
     raise InputError(what, 'an array of floating-point numbers, in pixels', dtype.name)
 
+# %% ../nbs/05_flow.ipynb #653be9a7
 def _channels_first(array, what):
     if array.ndim == 5 and array.shape[0] == 1: array = array[0] # the batch of a network
     axes = {3: (0, 2), 4: (0, 1, 3)}.get(array.ndim, ())
@@ -257,6 +266,7 @@ def parse_npy(f, # open binary file that can seek, at its beginning
     'The flow in an open `.npy` file; an `InputError` if it is damaged or holds no flow.'
     return _parse_numpy(_read_array, f, size, what)
 
+# %% ../nbs/05_flow.ipynb #629dd5b0
 def parse_npz(f, # open binary file that can seek, at its beginning
               size:int, # bytes in it; not used, the archive states the size of its members
               what # name of the file, for messages
@@ -291,6 +301,7 @@ def parse_pfm(f, # open binary file, read from where it stands
     array = np.frombuffer(data, '<f4' if found[3].startswith(b'-') else '>f4').reshape(h, w, 3)
     return _to_tensor(array[::-1, :, :2].transpose(2, 0, 1))
 
+# %% ../nbs/05_flow.ipynb #048a5b09
 def read_pfm(path # of a `.pfm` file
             )->Tensor: # (2, H, W) float32, pixels; unknown ones as they stand in the file
     'The flow in a PFM file of three channels; an `InputError` if its size does not match its header exactly.'
@@ -409,6 +420,7 @@ def read_flows(files, # paths of flow files, in order, at least one
         volume[:, t] = flow
     return volume
 
+# %% ../nbs/05_flow.ipynb #3cdd4c2f
 def _size(shape): return f'{shape[-1]}×{shape[-2]} pixels'
 
 # %% ../nbs/05_flow.ipynb #3ee631a3
@@ -430,6 +442,7 @@ def flow_size(path # what `read_volume` reads
     'The size of the flows of a volume before any resizing; reads the first file.'
     return tuple(_read(flow_files(path)[0]).shape[-2:])
 
+# %% ../nbs/05_flow.ipynb #4555ff4d
 def write_volume(path, # `.npy`, `.npz`, or a new or empty folder
                  flow:Tensor, # (2, T, H, W), pixels, finite
                  names=None, # T different file names without ending, for a folder; None: 00000, 00001, …
@@ -459,6 +472,7 @@ def flow_scale(flow:Tensor, # (2, H, W) or (2, T, H, W), pixels
     scale = float(np.percentile(some.float().cpu().numpy(), percent))
     return scale or float(norm.max()) or 1. # a tiny mover in a scene at rest; all at rest
 
+# %% ../nbs/05_flow.ipynb #97423351
 def _wheel(unit): # (t, H, W, 2), length at most 1 -> (t, H, W, 3) uint8
     import flowiz # nothing but colours needs it
     t, h, w, _ = unit.shape

@@ -57,6 +57,7 @@ def _conv(c_in, c_out, size=3, stride=1, dilation=1):
 
 def _act(x): return F.leaky_relu(x, .1)
 
+# %% ../nbs/08_flow_network.ipynb #738a0044
 class _Residual(nn.Module):
     'Adds what two convolutions make of it; (B,C,h,w) in and out.'
     def __init__(self, channels, dilation):
@@ -65,6 +66,7 @@ class _Residual(nn.Module):
 
     def forward(self, x): return x + self.b(_act(self.a(x)))
 
+# %% ../nbs/08_flow_network.ipynb #d098db1f
 class FrameEncoder(nn.Module):
     'Frames (B,3,H,W), RGB in [-1,1] -> `FrameFeatures`.'
     def __init__(self,
@@ -83,6 +85,7 @@ class FrameEncoder(nn.Module):
         match = 5*F.normalize(self.match(x), dim=1)
         return FrameFeatures(self.context(x), match, F.avg_pool2d(match, 2))
 
+# %% ../nbs/08_flow_network.ipynb #4a39b557
 def _fill(x, n): # (B,C,H,W) -> sides that are multiples of n
     H, W = x.shape[-2:]
     return F.pad(x, (0, -W % n, 0, -H % n), mode='replicate') if H % n or W % n else x
@@ -143,6 +146,7 @@ class MenderConfig:
     reach: int = 3     # of the windows, pixels
     rounds: int = 4    # corrections
 
+# %% ../nbs/08_flow_network.ipynb #d857af91
 class FlowMender(nn.Module):
     '''Two frames (B,3,H,W), RGB in [-1,1], and the flow between them at half their size (B,2,⌈H/2⌉,⌈W/2⌉), in pixels of that size
     -> the flow, corrected.'''
@@ -181,6 +185,7 @@ class FlowMender(nn.Module):
     def forward(self, first:Tensor, second:Tensor, flow:Tensor) -> Tensor: # see above
         return self.mend(self.encode(first), self.encode(second), flow)
 
+# %% ../nbs/08_flow_network.ipynb #776bf685
 def _cut(x, like): return x[..., :like.shape[-2], :like.shape[-1]]
 
 # %% ../nbs/08_flow_network.ipynb #d2d7f829
@@ -197,6 +202,7 @@ def _check_finite(path, state): # name -> tensor
     bad = [name for name, x in state.items() if not x.isfinite().all()]
     if bad: raise InputError(path, f'NaN or infinite numbers in {len(bad)} of {len(state)} tensors (the first is {bad[0]})')
 
+# %% ../nbs/08_flow_network.ipynb #cab6c730
 MENDER = files('ltseg')/'weights'/'mended.safetensors' # the weights of the package
 
 def load_mender(path=MENDER, # of a file that `save_mender` wrote

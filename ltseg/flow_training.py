@@ -34,6 +34,7 @@ class Lesson(NamedTuple):
     given: np.ndarray   # (T,2,H/2,W/2) float16, pixels of that size
     teacher: np.ndarray # (T,2,H/2,W/2) float16, pixels of that size
 
+# %% ../nbs/82_flow_training.ipynb #5123d329
 def make_lesson(frames, # iterable of T+1 frames (H,W,3) uint8, of any size
                 teacher:Tensor, # (2,T,h,w), pixels of that size
                 size=LESSON, # (H, W) of the lesson
@@ -66,6 +67,7 @@ class FlowSample(NamedTuple):
     given: Tensor   # (B,2,H/2,W/2), pixels of that size
     teacher: Tensor # (B,2,H/2,W/2), pixels of that size
 
+# %% ../nbs/82_flow_training.ipynb #ed0c99f5
 def draw_sample(lesson:Lesson, rng, # numpy's `Generator`
                 crop=(192, 336), # (H, W) of the piece, multiples of 8, not above the lesson's
                ) -> FlowSample: # B = 1
@@ -93,6 +95,7 @@ def border_weights(teacher:Tensor, # (B,2,h,w), pixels
     change = F.pad(down, (0, 0, 0, 1)) + F.pad(across, (0, 1)) # to the pixels below and to the right
     return 1 + 4*F.max_pool2d((2*change/unit_of_flow(teacher)).clamp_max(1), 9, 1, 4)
 
+# %% ../nbs/82_flow_training.ipynb #ff0f99de
 def flow_error(flow:Tensor, teacher:Tensor, # (B,2,h,w), pixels
               ) -> Tensor: # ()
     'The mean distance of two flows, in units of the second, weighted at its borders; zero where they are equal.'
@@ -100,6 +103,7 @@ def flow_error(flow:Tensor, teacher:Tensor, # (B,2,h,w), pixels
     apart = ((flow - teacher)/unit_of_flow(teacher)).square().sum(1, keepdim=True).add(soft**2).sqrt() - soft
     return (weights*apart).mean()/weights.mean()
 
+# %% ../nbs/82_flow_training.ipynb #909ecba1
 def mending_loss(rounds:list, # of (B,2,h,w), of `FlowMender.all_rounds`
                  teacher:Tensor, # (B,2,h,w), pixels
                  decay:float=.7, # weight of each round, by that of the next one; the last has one
@@ -119,6 +123,7 @@ class MenderRecipe:
     decay: float = .7   # of the rounds before the last, in the loss
     half: bool = True   # precision of bfloat16 where torch deems it safe?
 
+# %% ../nbs/82_flow_training.ipynb #0db120d3
 def train_mender(lessons:list, # of `Lesson`
                  recipe:MenderRecipe=MenderRecipe(), # how
                  config:MenderConfig=MenderConfig(), # sizes of the network
@@ -138,6 +143,7 @@ def train_mender(lessons:list, # of `Lesson`
         adam.step(); schedule.step()
     return mender.eval(), np.array(history)
 
+# %% ../nbs/82_flow_training.ipynb #2cd92c91
 def _step(mender, s, recipe): # adds to the gradients -> errors, given and mended
     with torch.autocast('cpu', torch.bfloat16, enabled=recipe.half): rounds = mender.all_rounds(s.first, s.second, s.given)
     mending_loss(rounds, s.teacher, recipe.decay).backward()
@@ -165,6 +171,7 @@ def lesson_names(frames, teacher, # folders: of folders of frames, and of .npz f
     if not names: raise InputError(teacher, f'NAME.npz for folders NAME in {frames}', 'none')
     return names
 
+# %% ../nbs/82_flow_training.ipynb #55c4cdaf
 def read_lesson(frames, teacher, name:str, # folders, and a name of `lesson_names`
                 size=LESSON, # (H, W) of the lesson
                 found=(480, 854), # (H, W) of the picture that the teacher saw
@@ -172,6 +179,7 @@ def read_lesson(frames, teacher, name:str, # folders, and a name of `lesson_name
     'A lesson from a sequence of these folders.'
     return make_lesson(open_frames(Path(frames)/name), stored_flow(Path(teacher)/f'{name}.npz', found), size)
 
+# %% ../nbs/82_flow_training.ipynb #b7c6c2b0
 def train_and_save(out, # .safetensors file to write
                    frames, teacher, # folders, see `lesson_names`
                    names=None, # of the sequences to learn from; None: all

@@ -74,6 +74,7 @@ class Task:
         'Keeps what is known so far.'
         with atomic_path(self.answer) as tmp: tmp.write_text(json.dumps(told), 'utf8')
 
+# %% ../nbs/89_gpu.ipynb #9ef701ec
 @dataclass
 class Stage:
     'A part of the run.'
@@ -93,6 +94,7 @@ def _child(step, task):
         (task.answer.with_suffix('.error')).write_text(f'{type(e).__name__}: {brief(e, 500)}', 'utf8')
         sys.exit(1)
 
+# %% ../nbs/89_gpu.ipynb #e66ecaad
 def _ended(process, seconds): # waits; is it over in time? Nothing that it has started goes on
     try:
         process.join(seconds)
@@ -102,6 +104,7 @@ def _ended(process, seconds): # waits; is it over in time? Nothing that it has s
         process.kill() # before it led a group
         process.join()
 
+# %% ../nbs/89_gpu.ipynb #6e9d8175
 def _run_step(step:Stage, task:Task) -> dict: # name, status (done, failed or stopped), seconds, limit, error, and what the step told
     'Run a step in a process of its own, and end it when its time is over.'
     start, limit = time.monotonic(), task.left()
@@ -126,6 +129,7 @@ def _told(values): # a list item for each plain value, a table for each list of 
         rows = isinstance(value, list) and value and all(isinstance(v, dict) for v in value)
         yield f'\n{name}:\n\n{_table(value)}\n' if rows else f'- {name}: {value}'
 
+# %% ../nbs/89_gpu.ipynb #952a4847
 def summary(report:dict, # as of `run_steps`
            ) -> str: # Markdown
     'The report for reading: a table of the steps, then what each told.'
@@ -177,6 +181,7 @@ def source_digest() -> str: # 12 hexadecimal digits
     for path in sorted((_ROOT/'ltseg').glob('*.py')): digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
+# %% ../nbs/89_gpu.ipynb #bd688866
 def describe_machine(task:Task): # of the step
     'Tells the device and the versions.'
     cuda = torch.cuda.is_available()
@@ -196,6 +201,7 @@ def _outcome(file): # of pytest's report in XML -> plain values
     bad = [c.get('name') for c in cases if c.find('failure') is not None or c.find('error') is not None]
     return dict(passed=len(cases) - len(bad), failed=', '.join(bad), seconds={c.get('name'): round(float(c.get('time')), 1) for c in cases})
 
+# %% ../nbs/89_gpu.ipynb #c455a70d
 def run_tests(task:Task): # of the step
     'Tests the notebooks that have cells for a GPU, as many at a time as there are cores; an `InputError` if one fails.'
     names, file = task.sizes.notebooks or cuda_notebooks(), task.scratch/'tests.xml'
@@ -218,6 +224,7 @@ def _trainer_options(): # of Lightning, for this device
 def _is_run(cell): # as of a test; the last cell of a notebook would write modules
     return cell.cell_type == 'code' and not any(w in cell.source for w in ('#| slow', '#| cuda', 'nbdev_export'))
 
+# %% ../nbs/89_gpu.ipynb #ea228eca
 def train_in_notebook(task:Task): # of the step
     'Runs the training notebook from top to bottom, with parameters of its own; tells what was logged.'
     from execnb.nbio import read_nb
@@ -231,6 +238,7 @@ def train_in_notebook(task:Task): # of the step
     shell.run_all(nb, exc_stop=True, preproc=lambda cell: not _is_run(cell), inject_code=f'out, settings, resume = {str(out)!r}, {settings!r}, False', inject_idx=at)
     task.tell(dict(way='execnb', cells=sum(map(_is_run, nb.cells)), settings=settings, log=_log(out)))
 
+# %% ../nbs/89_gpu.ipynb #71a9b1ce
 def _log(out): # of a training run: rows of plain values
     rows = read_metrics(out).round(4).to_dict('records')
     return [{k: v for k, v in row.items() if v == v} for row in rows if row.get('val/loss') == row.get('val/loss')] # without NaN
@@ -242,6 +250,7 @@ def _size(x): # bytes; expanded tensors are small, and those in a processor's ow
     whole = x.numel()*x.element_size()
     return min(whole, x.untyped_storage().nbytes()) if x.layout == torch.strided else whole
 
+# %% ../nbs/89_gpu.ipynb #a46ccae9
 class Traffic(TorchDispatchMode):
     'Within it, `bytes` grows by all that operators read and write.'
     def __init__(self):
@@ -267,6 +276,7 @@ def _seconds_on_cpu(work):
     work()
     return time.perf_counter() - start
 
+# %% ../nbs/89_gpu.ipynb #0d0f44df
 def _median_seconds(work:Callable, # () -> anything
                    device:torch.device, # that it works on
                    repeats:int, # of the calls that count
@@ -286,6 +296,7 @@ def _product(dtype, device, sizes): # -> operations a second
     torch.backends.cuda.matmul.allow_tf32 = False
     return 2*sizes.square**3/seconds
 
+# %% ../nbs/89_gpu.ipynb #95135b89
 def _device_limits(device:torch.device, # to be measured
                   sizes:Sizes, # of the matrices and of the copy
                  ) -> dict: # 'fp32', 'bf16': operations a second; 'copy': bytes a second
@@ -316,11 +327,13 @@ def _network_speed(network:torch.nn.Module, # on the device, in evaluation mode
             '% of arithmetic': round(100*done/seconds/limits[precision], 2), 'MB/frame': round(moved/T/1e6, 2), 'GB/s': round(moved/seconds/1e9, 2),
             '% of bandwidth': round(100*moved/seconds/limits['copy'], 1)}
 
+# %% ../nbs/89_gpu.ipynb #ca14c4bb
 def _speed_row(network, size, T, precision, sizes, limits): # a volume too large for the memory says so
     flow = torch.randn(1, 2, T, *size, device=next(network.parameters()).device)
     try: return _network_speed(network, flow, precision, sizes, limits)
     except torch.OutOfMemoryError: return {'T': T, 'size': f'{size[0]}×{size[1]}', 'precision': precision, 'ms': 'does not fit into the memory'}
 
+# %% ../nbs/89_gpu.ipynb #2e56d10c
 def measure_speed(task:Task): # of the step
     'Tells a table of the speeds of the packaged network, row by row, and the limits of the device.'
     sizes, device, rows = task.sizes, _device(), []
@@ -340,6 +353,7 @@ def _timed(work): # -> seconds, at least some
     work()
     return max(1e-3, time.monotonic() - start)
 
+# %% ../nbs/89_gpu.ipynb #8cc334f8
 def _render_for(task:Task, # whose scratch folder gets the shards `trial` and `shard`
                seconds:float, # about
               ) -> dict: # volumes, their number a second
@@ -350,6 +364,7 @@ def _render_for(task:Task, # whose scratch folder gets the shards `trial` and `s
     rest = _timed(lambda: make_shard(task.scratch/'shard', _maker(sizes), n, 20_000_000, cores))
     return dict(volumes=n, rendered_per_second=round(n/rest, 1), rendering_seconds=round(trial + rest, 1))
 
+# %% ../nbs/89_gpu.ipynb #8d8f93b1
 def _deep_settings(task:Task, # device, sizes
                   name:str, # of the folder of the run
                   shard:str, # 'trial' or 'shard'
@@ -375,6 +390,7 @@ def _loader_rate(settings:TrainSettings, # whose data are loaded
         if time.monotonic() > start + seconds: break
     return n*settings.batch_size/max(1e-3, time.monotonic() - start)
 
+# %% ../nbs/89_gpu.ipynb #c019f58b
 def train_deep(task:Task): # of the step
     'Renders worlds with depth for a quarter of the time, trains on them for the rest, and leaves `network.safetensors`.'
     sizes, told = task.sizes, _render_for(task, .25*task.left())
@@ -399,6 +415,7 @@ def scaled(recipe:HeadRecipe, # at most
     worlds, steps = (int(min(1, factor)*n) for n in (recipe.worlds, recipe.steps))
     return replace(recipe, worlds=max(min(8, recipe.worlds), worlds), steps=max(2, steps))
 
+# %% ../nbs/89_gpu.ipynb #e5d0e932
 def train_head_on_top(task:Task): # of the step
     'Trains a head for `network.safetensors`, or the packaged network if there is none, and leaves `head.safetensors`.'
     network, recipe = task.out/'network.safetensors', task.sizes.head
@@ -419,6 +436,7 @@ def _commit():
     try: return subprocess.run(['git', 'rev-parse', 'HEAD'], cwd=_ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError): return 'unknown'
 
+# %% ../nbs/89_gpu.ipynb #75c59b16
 def _parser():
     p = argparse.ArgumentParser('python -m ltseg.gpu', description='All that needs a GPU, in one call.')
     p.add_argument('out', metavar='OUT', help='folder for the summary (gpu.json, gpu.md), the logs and the weights')
@@ -428,6 +446,7 @@ def _parser():
     p.add_argument('--commit', help='of the code, where it is a copy without a history')
     return p
 
+# %% ../nbs/89_gpu.ipynb #4042d2fb
 def main(argv=None): # words of the command line; None: those of this process
     'The program: 0 if all steps are done, 1 if one is not, 2 for wrong words.'
     args = _parser().parse_args(argv)

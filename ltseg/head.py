@@ -23,6 +23,7 @@ def resize(x:Tensor, # (B,C,T,H,W)
     y = F.interpolate(x.flatten(0, 1), tuple(size), mode='bilinear', align_corners=corners)
     return y.unflatten(0, x.shape[:2])
 
+# %% ../nbs/32_head.ipynb #93acb5b7
 def on_grid(x:Tensor, # (B,C,T,H,W)
             step:int=4, # pixels from one point of the grid to the next, about
            ) -> Tensor: # (B,C,T,h,w), h and w at least 8 where there are so many
@@ -50,6 +51,7 @@ def unit_of(flow:Tensor, # (B,2,T,H,W), pixels
     size = flow.abs().mean((1, 3, 4), dtype=torch.promote_types(flow.dtype, torch.float32))
     return F.avg_pool1d(size, 9, 1, 4, count_include_pad=False).clamp_min(LEAST_MAGNITUDE)
 
+# %% ../nbs/32_head.ipynb #f715e0ca
 def compare(residuals:Tensor, # (K,T,H,W), pixels
             unit:Tensor, # (T,), pixels, of `unit_of`
            ) -> Tensor: # (2,K,T,H,W), in [0, MOST]
@@ -82,6 +84,7 @@ class Corrector(nn.Module):
         four = self.last(x.movedim(1, -1)).unflatten(-1, (2, 2)) # of each 2×2 pixels, (K·N,H/2,W/2,2,2)
         return GAIN*four.transpose(2, 3).flatten(3, 4).flatten(1, 2)[:, :H, :W].unflatten(0, (K, N))
 
+# %% ../nbs/32_head.ipynb #d62fc3d9
 def _even(x): # (N,C,H,W) -> height and width even, the last row and column repeated
     H, W = x.shape[-2:]
     return F.pad(x, (0, W % 2, 0, H % 2), mode='replicate') if H % 2 or W % 2 else x
@@ -99,6 +102,7 @@ def sharpness(flow:Tensor, # (B,2,T,H,W)
     near = lambda x: F.avg_pool1d(x, 9, 1, 4, count_include_pad=False) # (B,T)
     return near(second)/near(first).clamp_min(1e-12)
 
+# %% ../nbs/32_head.ipynb #1012ef19
 class MotionHead(nn.Module):
     '''Flow (B,2,T,H,W), pixels, its preparation (B,C,T,H,W) and the logits of masks (B,K,T,h,w) of any size -> corrected logits (B,K,T,H,W).
 
@@ -137,6 +141,7 @@ class MotionHead(nn.Module):
         clips = zip(logits, there, residuals, prepared, unit_of(flow))
         return torch.stack([_correct_clip(correct, *clip) for clip in clips])
 
+# %% ../nbs/32_head.ipynb #3c1a1e38
 def _softmax(logits): # (B,K,…), single precision at least
     return logits.to(torch.promote_types(logits.dtype, torch.float32)).softmax(1)
 
@@ -149,6 +154,7 @@ def _correct_clip(correct, logits, there, residuals, prepared, unit): # (K,T,H,W
     there = there.nonzero()[:, 0]
     return torch.cat([_correct_frames(correct, there, *piece) for piece in pieces], 1)
 
+# %% ../nbs/32_head.ipynb #2032cca1
 def _correct_frames(correct, there, logits, residuals, prepared, unit): # as above, of some frames
     margin = torch.logit(_softmax(logits[None])[0, there], eps=3e-4)/4 # within ±2
     maps = torch.stack([margin, *compare(residuals[there], unit)], -1).to(prepared.dtype) # (k,n,H,W,3)

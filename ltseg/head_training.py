@@ -33,6 +33,7 @@ class Example(NamedTuple):
     labels: Tensor # (1,T,H,W) uint8, 0: background
     logits: Tensor # (1,K,T,h,w), of the network without a head
 
+# %% ../nbs/86_head_training.ipynb #f9c76157
 @torch.inference_mode()
 def make_examples(network:MaskNetwork, # in evaluation mode; the examples lie on its device
                   maker:DeepSceneMaker, # or anything else: seed -> flow, labels
@@ -49,6 +50,7 @@ def make_examples(network:MaskNetwork, # in evaluation mode; the examples lie on
         examples.append(Example(flow, labels[None].to(device), network.small_logits(flow.float(), K).half()))
     return [Example(*(x.clone() for x in e)) for e in examples]
 
+# %% ../nbs/86_head_training.ipynb #db482b77
 def cut_example(example:Example, rng, # numpy's `Generator`
                 frames:int, # of the piece
                ) -> Example: # single precision
@@ -85,6 +87,7 @@ class HeadRecipe:
     frames: int = 4    # of a piece
     lr: float = 4e-3   # highest learning rate, of AdamW
 
+# %% ../nbs/86_head_training.ipynb #24debb14
 def train_head(network:MaskNetwork, examples:list, # of `Example`; both on one device
                recipe:HeadRecipe, # how
                progress:bool=False, # show a bar
@@ -102,6 +105,7 @@ def train_head(network:MaskNetwork, examples:list, # of `Example`; both on one d
         adam.step(); schedule.step()
     return head.eval(), history
 
+# %% ../nbs/86_head_training.ipynb #7e05c425
 def _step(head, network, examples, frames, rng): # adds to the gradients -> mean loss of the last round
     lasts = []
     for example in examples: # one by one: their K differ

@@ -62,6 +62,7 @@ def _device(name):
         raise InputError('device', f'{name!r} cannot be used here, but {" or ".join(here)} can '
                          f'({brief(e)})') from e
 
+# %% ../nbs/52_inference.ipynb #f4899d4d
 class NetworkMethod:
     'Masks by a trained network; `InputError` if torch cannot use the device.'
     def __init__(self, network:MaskNetwork, # trained
@@ -107,6 +108,7 @@ class EMMethod:
     def __call__(self, flow, K): # flow: (B,2,T,H,W), pixels -> (B,K,T,H,W)
         return torch.stack([em_segment(f, K, self.model)[0] for f in flow])
 
+# %% ../nbs/52_inference.ipynb #b1195dfc
 METHODS = {'network': lambda weights, model, device: NetworkMethod.from_pretrained(weights, device),
            'em': lambda weights, model, device: EMMethod(model)}
 
@@ -129,6 +131,7 @@ def cut_volume(volume:Tensor, # (C,T,H,W)
     if cut != -1 and cut < 1: raise InputError('cut size', 'a number of frames, or -1', str(cut))
     return volume.split(volume.shape[1] if cut == -1 else cut, dim=1)
 
+# %% ../nbs/52_inference.ipynb #db4ec03a
 def _ask(method, cuts, K, low_memory): # yields the masks of each cut, in order
     for _, same in groupby(cuts, key=lambda c: c.shape[1]):
         batch = torch.stack(list(same))
@@ -174,6 +177,7 @@ class Plan:
         'Does something that is asked for look at the frames?'
         return self.appearance is not None or self.refine is not None and self.refine.needs_frames
 
+# %% ../nbs/52_inference.ipynb #f0c53d36
 def make_plan(method:Method, # that will follow the plan
               K, # segments at most, or 'auto': begin with `Merge.most` of them, and merge
               adapt:int=0, # steps of training on the video; 0: none
@@ -202,6 +206,7 @@ def _check_frames(plan, frames): # are there any? An `InputError` if the plan ne
     if plan.appearance is not None: raise InputError('appearance', 'needs a source with frames, and this one is flow alone (the quality "best" asks for it, too)')
     raise InputError('refine', "needs a source with frames, and this one is flow alone; 'flow' does without")
 
+# %% ../nbs/52_inference.ipynb #ffa4c231
 def follow(plan:Plan, # see `make_plan`
            method:Method, # the one that the plan was made for
            source:Source, # flow, and perhaps frames, see `open_source`
@@ -225,6 +230,7 @@ def _name_source(source): # what `open_reader` takes
     if isinstance(source, (str, Path)): return str(source)
     return 'tensor' if isinstance(source, (Tensor, np.ndarray)) and source.dtype not in (np.uint8, torch.uint8) else 'frames'
 
+# %% ../nbs/52_inference.ipynb #f9dd2d34
 class Clock:
     'Measures stages: `seconds` has the sum of each, by name.'
     def __init__(self, progress:bool): # show a bar for each stage?
@@ -250,6 +256,7 @@ def _looks(path): # bytes that tell a file from another
         f.seek(max(0, size - _ENDS))
         yield f.read(_ENDS)
 
+# %% ../nbs/52_inference.ipynb #37aa3b29
 def fingerprint(source # what `open_reader` takes
                ) -> str|None: # 16 hexadecimal digits; None for what passes once
     'What tells a source from another of the same name: size and both ends of a file; names and sizes of the files of a folder or pattern; all of a tensor.'
@@ -279,6 +286,7 @@ def _reclaimable(path): # bytes of files that the system can drop
     except (OSError, ValueError): return 0
     return int(found.get('total_inactive_file', found.get('inactive_file', 0)))
 
+# %% ../nbs/52_inference.ipynb #1c4ec264
 def free_memory(root='/' # of the file system that has /proc and /sys
                ) -> int|None: # bytes; None: not known
     'The memory that this process can still get.'
@@ -311,6 +319,7 @@ def memory_needed(method:Method, plan:Plan, # what is asked of it
     if plan.appearance is not None: masks = max(masks, 100e6 + 14*plan.K*pixels) # a step of its training, and two more sets of masks
     return 15e6 + masks + area*(drawing + 3*pictures)
 
+# %% ../nbs/52_inference.ipynb #1b9fcf6c
 def check_memory(need:float, # bytes
                  what:str, # that needs it, for the message
                  free:int|None=None # bytes; None: not known
@@ -319,6 +328,8 @@ def check_memory(need:float, # bytes
     if free is not None and need > free:
         raise InputError('memory', f'{what} needs about {need/1e9:.1f} GB, and {free/1e9:.1f} GB are free; a smaller working size or '
                          'window needs less')
+
+# %% ../nbs/52_inference.ipynb #c65c0a58
 def _check_fits(method, plan, size, flows, frame=(0, 0), pictures=0):
     device = getattr(method, 'device', None)
     if device is not None and device.type != 'cpu': return # most of it is elsewhere
@@ -338,6 +349,7 @@ def describe(method:Method, # that is open
     device = getattr(method, 'device', None)
     return method.about | told | dict(device=None if device is None else str(device), versions=versions())
 
+# %% ../nbs/52_inference.ipynb #69118624
 class Opened(NamedTuple):
     'All that a video is segmented with.'
     reader: Reader # gives flow and frames, step by step
@@ -350,6 +362,7 @@ def _idle(reader, options): # those that are given and have no effect, in words
     if reader.frames: return ''
     return ' and '.join(name for name in _OF_FRAMES if getattr(options, name) != getattr(SegmentOptions, name))
 
+# %% ../nbs/52_inference.ipynb #466c1f70
 def open_all(source, # see `segment`
              o:SegmentOptions # what is asked for
             ) -> Opened:
@@ -394,6 +407,7 @@ def segment(source, # video, folder of frames, flow file or folder, (2,T,H,W) te
     with clock('motion'): _check_motion(result.theta) # fitted when asked for
     return result
 
+# %% ../nbs/52_inference.ipynb #cbf79807
 def _check_motion(theta): # numbers?
     if not theta.isfinite().all():
         raise InputError('motion', 'its parameters are not finite: the flow is out of range')
@@ -414,6 +428,7 @@ def cut_windows(steps:Iterable, # of `Step`: a flow, with a flag `cut` if the sc
         yield held, ends
         held = [] if ends else held[n - overlap:]
 
+# %% ../nbs/52_inference.ipynb #7a325c0d
 def check_window(n:int, # flows of a window
                  overlap:int): # of them are shared: from 1 to n//2
     'An `InputError` if windows of this kind are impossible.'
@@ -471,6 +486,7 @@ def _begin(source, n): # its first n flows
     return replace(source, flow=source.flow[:, :n], names=source.names[:n], times=source.times[:n + 1],
                    frames=source.frames and source.frames[:n])
 
+# %% ../nbs/52_inference.ipynb #ad9e7e00
 @patch
 def _piece(self:Stream, steps, ends, linker, first): # first: number of the first frame
     source = self._source(steps, first)
@@ -503,6 +519,7 @@ class Saved(NamedTuple):
     segments: int # of the whole video, the background among them
     seconds: dict # stage -> seconds it took, this time
 
+# %% ../nbs/52_inference.ipynb #e6017507
 @patch
 def save(self:Stream,
          out, # folder to write
@@ -515,6 +532,7 @@ def save(self:Stream,
         summary = output.summary() if output.finished and resume else self._fill(output, progress)
     return Saved(Path(out), len(summary['frames']), len(summary['segments']), self.clock.seconds)
 
+# %% ../nbs/52_inference.ipynb #91ad6ab5
 @patch
 def _fill(self:Stream, output, progress):
     begun = replace(self, first=output.frames, memory=output.memory)

@@ -96,6 +96,7 @@ def _largest(maps): # (K, H, W) -> (H, W) uint8; max(0) finds the same, four tim
         best = torch.maximum(best, maps[k])
     return labels
 
+# %% ../nbs/12_labels.ipynb #b34060e6
 @torch.no_grad()
 def resized_labels(probs:Tensor, # (K, T, h, w) in [0, 1]
                    size # (H, W), pixels
@@ -106,6 +107,7 @@ def resized_labels(probs:Tensor, # (K, T, h, w) in [0, 1]
             frame = F.interpolate(frame[None], tuple(size), mode='bilinear')[0]
         yield _largest(frame)
 
+# %% ../nbs/12_labels.ipynb #2aa315af
 def resize_probs(probs:Tensor, # (K, T, h, w) in [0, 1]
                  size # (H, W), pixels
                 )->Tensor: # (T, H, W) uint8

@@ -38,6 +38,7 @@ def soft_iou(a:Tensor, # (Ka,T,h,w) masks, from 0 to 1
     shared = torch.stack([torch.minimum(x, b).sum(1) for x in a])
     return shared/(a.sum(1)[:, None] + b.sum(1) - shared).clamp_min(1e-6)
 
+# %% ../nbs/46_link.ipynb #c8d386c3
 def merge_costs(a:Tensor, # (Ka,T,h,w) masks
             b:Tensor, # (Kb,T,h,w) masks of the same frames
             flow:Tensor, # (2,T,h,w), pixels
@@ -52,6 +53,7 @@ def merge_costs(a:Tensor, # (Ka,T,h,w) masks
     n = len(a)
     return (torch.maximum(worse[:n, n:], worse[n:, :n].T) - 1).clamp_min(0)
 
+# %% ../nbs/46_link.ipynb #d16eced5
 def similarity(a:Tensor, # (Ka,T,h,w) masks
              b:Tensor, # (Kb,T,h,w) masks of the same frames
              flow:Tensor, # (2,T,h,w), pixels
@@ -79,6 +81,7 @@ class Observation:
     area: float # pixels
     v: float; u: float # speed, pixels a frame, down and to the right
 
+# %% ../nbs/46_link.ipynb #6f24f828
 LEAST_SEEN = .001 # share of the frame: a smaller segment has not been seen
 
 def observe(masks:Tensor, # (K,T,h,w)
@@ -126,6 +129,7 @@ def last_seen(observations # list, in order of time, one or more
     'What a segment looked like when it was seen last.'
     return _typical(observations[-FEW:], observations[-1].time)
 
+# %% ../nbs/46_link.ipynb #ca385ce6
 def first_seen(observations # list, in order of time, one or more
               ) -> Observation: # the largest of the first `FEW`, moved to the time of the first
     'What a segment looks like when it is seen first.'
@@ -155,6 +159,7 @@ class Memory:
     numbers: tuple = () # of the masks of `tail`
     seen: dict = field(default_factory=dict) # number -> its last `FEW` `Observation`s
 
+# %% ../nbs/46_link.ipynb #2a86a201
 @dataclass
 class Linker:
     'Gives the segments of windows their numbers; call it with one window after the other.'
@@ -173,6 +178,7 @@ def _number(self:Linker, slots, known): # known: slot -> number; -> the same wit
         memory.next = known[k] + 1
     return dict(sorted(known.items()))
 
+# %% ../nbs/46_link.ipynb #f2852cdc
 @patch
 def _open(self:Linker, seen): # -> slot -> number
     if self.memory is None:
@@ -191,6 +197,7 @@ def _wake(self:Linker, newcomers, known): # slot -> its observations, slot -> nu
     found = match(np.maximum(0, 1 - strange/STRANGE), least=1e-6)
     return {slots[b]: numbers[a] for b, a in found.items()}
 
+# %% ../nbs/46_link.ipynb #8bca93e9
 @patch
 def _continue(self:Linker, masks, flow, seen): # -> slot -> number
     tail = self.memory.tail
@@ -212,6 +219,7 @@ def _placed(masks, numbers, places): # in slots for more numbers; empty where th
     out[[places.index(n) for n in numbers]] = masks
     return out
 
+# %% ../nbs/46_link.ipynb #b68bdabb
 def fade(before:Tensor, # (K,n,h,w) last masks of a window
          after:Tensor # (K,T,h,w) masks of the next, in the same slots; its first n frames are those of `before`
         ) -> Tensor: # (K,T,h,w)
@@ -231,6 +239,7 @@ def _remember(self:Linker, masks, numbers, observations, now): # observations: n
         memory.seen[n] = (old + new)[-FEW:]
     memory.seen = {n: s for n, s in memory.seen.items() if now - s[-1].time <= self.patience}
 
+# %% ../nbs/46_link.ipynb #d7be89aa
 @patch
 def __call__(self:Linker,
              masks:Tensor, # (K,T,h,w), biggest segment first, sum to 1 over K
@@ -261,6 +270,7 @@ def write_memory(path, # .safetensors file to write
     masks = {} if memory.tail is None else {'tail': memory.tail.contiguous()}
     with atomic_path(path) as tmp: tmp.write_bytes(to_bytes(masks, {'memory': json.dumps(plain)}))
 
+# %% ../nbs/46_link.ipynb #659163f3
 def read_memory(path # file of `write_memory`
                ) -> Memory: # equal to the one that was written
     'Reads the memory of a linker; an `InputError` if the file is damaged.'

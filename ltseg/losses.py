@@ -33,6 +33,7 @@ def _frame_losses(flow, masks, residuals, d, scale): # residuals: of the distanc
     xi = d(flow, torch.zeros_like(flow)).mean((-1, -2))
     return loss / xi.maximum(0.01*xi.mean(-1, keepdim=True)).clamp(min=1e-10)
 
+# %% ../nbs/25_losses.ipynb #9de8f8e1
 def frame_losses(flow:Tensor, # (B, 2, T, H, W), pixels
                  masks:Tensor, # (B, K, T, H, W), in [0, 1], sums to 1 over K
                  model:MotionModel, # of the segments' motions
@@ -124,6 +125,7 @@ def entropy(masks:Tensor, # (B, K, T, H, W), probabilities
     'Mean entropy of the masks, in nats (natural logarithm).'
     return -_mean((masks * masks.clamp(min=1e-12).log()).sum(-4), 3) # 0·log 0 = 0
 
+# %% ../nbs/25_losses.ipynb #917aa43e
 REGULARISERS = { # name -> function of masks and flow; returns (B,)
     'EulerPottsl1': euler_potts,
     'EulerPottsl1R3': euler_potts_occlusion,

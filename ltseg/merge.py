@@ -36,6 +36,7 @@ def tubes(own:np.ndarray, # (T,H,W) boolean: pixels of one segment
     number[big + 1] = np.arange(len(big))
     return np.stack([_nearest(frame) for frame in number[found]]) if len(big) > 1 else np.zeros(own.shape, int)
 
+# %% ../nbs/44_merge.ipynb #48204ceb
 def _nearest(seeds): # (H,W): numbers from 0, -1 elsewhere -> (H,W): that of the nearest seed
     free = seeds < 0
     if free.all(): return np.zeros_like(seeds)
@@ -66,6 +67,7 @@ MERGE_STEP, MERGE_ROUNDS = 4, 3 # pixels from one that is looked at to the next;
 
 def _thin(x): return x[..., MERGE_STEP//2::MERGE_STEP, MERGE_STEP//2::MERGE_STEP] # sizes from 16 pixels: never empty
 
+# %% ../nbs/44_merge.ipynb #8613a283
 class Partition:
     'Segments that can be merged two by two; each is the tuple of the masks that it is made of.'
     def __init__(self, masks:Tensor, # (K,T,H,W) probabilities
@@ -115,6 +117,7 @@ def join(self:Partition, a, b): # two segments
     self.costs = {pair: s for pair, s in self.costs.items() if not {a, b} & set(pair)}
     self.costs |= {(s, new): self.cost(s, new) for s in self.pixels if s != new}
 
+# %% ../nbs/44_merge.ipynb #5d337858
 def mergers(parts:Partition) -> Iterator: # of (cost, a, b), each before it is carried out
     'All mergers down to one segment, the cheapest first.'
     while parts.costs:
@@ -159,6 +162,7 @@ class Merge:
         sizes = torch.bincount(masks.max(0).indices.flatten(), minlength=len(masks))
         return masks[sizes.argsort(descending=True, stable=True)]
 
+# %% ../nbs/44_merge.ipynb #e27fb1f5
 def _add_up(masks, groups): # masks that won nothing go to the first group: sums must stay 1
     used = {k for group in groups for k in group}
     rest = tuple(k for k in range(len(masks)) if k not in used)

@@ -21,6 +21,7 @@ def _apart(half): # the same features for u and v, with separate parameters
     zero = re.sub(r'\w+', '.', half)
     return f'{half} {zero}', f'{zero} {half}'
 
+# %% ../nbs/20_motion.ipynb #6109ff65
 SPATIAL_MODELS = { # name -> (monomials of u, monomials of v); a column is a parameter
     'Constant': _apart('1'),
     'Affine': _apart('i j 1'),
@@ -72,6 +73,7 @@ def _reach(n, full):
     'Where the centre of the last of `n` pixels lies that share the axis of `full` smaller ones, whose last centre is at 1.'
     return 1 if full is None or full==1 or n==1 else full*(n-1) / (n*(full-1))
 
+# %% ../nbs/20_motion.ipynb #45c1ba95
 def _render(poly, # (…, 3, 3) coefficients of i^a j^b
             H, W, device, dtype,
             out=None, full=(None, None)) -> Tensor: # (…, H, W)
@@ -80,6 +82,7 @@ def _render(poly, # (…, 3, 3) coefficients of i^a j^b
     out = torch.mm(rows.view(-1, 3), _powers(W, 2, full[1]).mT.to(device, dtype), out=out)
     return out.view(*rows.shape[:-1], W)
 
+# %% ../nbs/20_motion.ipynb #3ba005f0
 @patch
 def features(self:MotionModel,
              shape # (T, H, W) of the volume
@@ -106,6 +109,7 @@ def _spline(T, C):
     return ((i.long()[:,None] + torch.arange(-1, 3)).clamp(0, C-1),
             torch.stack([a - lo, b + 2*lo - hi, c + 2*hi - lo, d - hi], 1))
 
+# %% ../nbs/20_motion.ipynb #eaf37f21
 def _in_time(rows, weights, n):
     'The sparse matrix (n, T) that has `weights` (T, m) in the `rows` (T, m) of each column.'
     at = torch.stack([rows, torch.arange(len(rows))[:,None].expand_as(rows)]).flatten(1)
@@ -126,6 +130,7 @@ def n_points(self:MotionModel,
     'The number of control points in time for a volume of `T` frames.'
     return 2 + (T-2)//self.every if self.every and T>1 else 1
 
+# %% ../nbs/20_motion.ipynb #3e56086e
 @patch
 def n_params(self:MotionModel,
              T:int # frames
@@ -141,6 +146,7 @@ def _small(device):
 def _float(x): # half precision is not enough for a fit
     return torch.float64 if x.dtype==torch.float64 else torch.float32
 
+# %% ../nbs/20_motion.ipynb #60045c1c
 @patch
 def _curves(self:MotionModel,
             theta, # (B, K, C, P)
@@ -192,6 +198,7 @@ def _blocks(self:MotionModel):
     L = torch.stack([l[u] for l,u in zip(self.coefficients, used)]) if apart else self.coefficients
     return (L if L[:,:,1].any() else L[:,:,:1]), apart # S = 1 without features of t
 
+# %% ../nbs/20_motion.ipynb #4900ef5a
 def _products(L): # (2, P, S, 3, 3)
     'Products of polynomials two by two: (2, P, P, 2S-1, 5, 5).'
     S = L.shape[2]
@@ -208,6 +215,7 @@ def _cholesky(A):
     more = bad[:,None,None] * 1e-2 * torch.eye(A.shape[-1]).to(A)
     return torch.where(bad[:,None,None]>0, torch.linalg.cholesky_ex(A + more)[0], L)
 
+# %% ../nbs/20_motion.ipynb #d5df2c47
 def _tridiagonal(D, # (G, N, m, m) blocks of the diagonal
                  E, # (G, N, m, m) blocks to their right; the last is not used
                  y) -> Tensor: # (G, N, m, 1)
@@ -254,6 +262,7 @@ def _slices(B, K, T, H, W, device):
     n = max(1, 2**(18 if torch.device(device).type=='cpu' else 26) // (2*B*K*H*W))
     return [slice(t, min(t+n, T)) for t in range(0, T, n)]
 
+# %% ../nbs/20_motion.ipynb #a9095fb5
 class _Problem:
     'Weighted least squares of a motion model, for changing weights.'
     def __init__(self, model, flow, masks, full=None):
@@ -328,6 +337,7 @@ def by_residuals(self:_Problem,
     torch.div(m, torch.abs(r, out=w).clamp_(min=self.eps), out=w)
     return w, r.mul_(w)
 
+# %% ../nbs/20_motion.ipynb #a502a893
 @patch
 def refine(self:_Problem,
            theta): # (B, K, C, P), the present one
@@ -342,6 +352,7 @@ def _check(flow, masks):
     if len(m)!=5 or m[:1]+m[2:]!=f[:1]+f[2:]:
         raise InputError('masks', f'(B, K, T, H, W) = ({f[0]}, K, {f[2]}, {f[3]}, {f[4]})', str(m))
 
+# %% ../nbs/20_motion.ipynb #01c45adb
 @patch
 @torch.no_grad()
 def fit(self:MotionModel,

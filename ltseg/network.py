@@ -30,6 +30,7 @@ def windows(T:int, # number of frames
     first = (torch.arange(T, device=device) - n//2).clamp(0, T-n)
     return first[:, None] + torch.arange(n, device=device)
 
+# %% ../nbs/35_network.ipynb #9bc2e8a8
 class RawFlow(nn.Module):
     'The input of the published network: the flow (B,2,T,H,W) as it is, in pixels.'
     channels = 2
@@ -83,6 +84,7 @@ def blocks(T:int, # number of frames
     first = (torch.arange(T, device=device)//n*n).clamp(max=T-n)
     return first[:, None] + torch.arange(n, device=device)
 
+# %% ../nbs/35_network.ipynb #a9545296
 class FramesNorm(nn.Module):
     ('Normalises each channel of each frame by the mean and variance of `n` frames; '
      '(B,C,T,H,W) in and out.')
@@ -103,6 +105,7 @@ class FramesNorm(nn.Module):
             var = (v + m**2)[:, :, frames].mean(3) - mean**2
         return ((x - mean) * torch.rsqrt(var.clamp_min(0) + self.eps)).to(kind)
 
+# %% ../nbs/35_network.ipynb #104bb72d
 def _moments(x, dims):
     var, mean = torch.var_mean(x, dim=dims, keepdim=True, correction=0)
     return mean, var
@@ -114,6 +117,7 @@ class FrameGroupNorm(nn.GroupNorm):
         frames = super().forward(x.transpose(1, 2).flatten(0, 1)) # (B·T,C,H,W)
         return frames.unflatten(0, (len(x), -1)).transpose(1, 2)
 
+# %% ../nbs/35_network.ipynb #33d6eed1
 NORMS = { # name -> function of the number of channels
     'window': lambda c: FramesNorm(9),
     'block': lambda c: FramesNorm(9, blocks),
@@ -189,12 +193,14 @@ class _Blend(torch.autograd.Function):
         dx[:, 1:].addcmul_(g[:, :-1], b); dx[:, -1:].addcmul_(g[:, -1:], b)
         return dx, grad_a, grad_b
 
+# %% ../nbs/35_network.ipynb #524f5677
 def _spread_in_time(x, a, b):
     y = x * (1 - a - b)
     y[:, 1:].addcmul_(x[:, :-1], a); y[:, :1].addcmul_(x[:, :1], a)
     y[:, :-1].addcmul_(x[:, 1:], b); y[:, -1:].addcmul_(x[:, -1:], b)
     return y
 
+# %% ../nbs/35_network.ipynb #6933cc4e
 class TimeBlend(nn.Module):
     ('Makes each channel a learnt blend of the previous, this and the next frame; '
      'untrained, it changes nothing. (B·T,C,H,W) in and out.')
@@ -324,6 +330,7 @@ class LeanUNet(nn.Module):
         split = lambda v: v.unflatten(0, (B, T)).transpose(1, 2) # (B,·,T,·,·)
         return split(features), split(self.head(x))
 
+# %% ../nbs/35_network.ipynb #0f8983f8
 def _position(x, linear): # (N,C,h,w) -> (C,h,w), a learnt map of the place in the frame
     h, w = x.shape[-2:]
     i, j = torch.meshgrid(*(torch.linspace(-1, 1, n, device=x.device, dtype=x.dtype) if n > 1
@@ -341,6 +348,7 @@ class LearntQueries(nn.Module):
     def forward(self, K:int, B:int) -> Tensor: # the first K of the queries, for a batch of B
         return self.vectors[:K].expand(B, -1, -1)
 
+# %% ../nbs/35_network.ipynb #f752a2a2
 class GaussianQueries(nn.Module):
     'Draws from a Gaussian with learnt mean and spread: K, B -> (B,K,C).'
     exchangeable = True # they differ by chance alone
@@ -409,6 +417,7 @@ class QueryDecoder(nn.Module):
         memory = features.permute(0, 2, 3, 4, 1) + self.where(tij)  # (B,T,h,w,C)
         return self.head(self.layers(self.queries(K, B), memory.flatten(1, 3))) # (B,K,D)
 
+# %% ../nbs/35_network.ipynb #7f6ba297
 def transformer(dim:int, # C, a multiple of `heads`
                 layers:int, # published: 5
                 heads:int, # of attention; published: 2
@@ -493,6 +502,7 @@ class NetworkConfig:
     width: int = 512        # of the decoder's feed-forward part
     head: int = 0           # channels of the head that compares motions; 0: none
 
+# %% ../nbs/35_network.ipynb #e3255a00
 CONFIGS = { # name -> configuration
            'lean': NetworkConfig(),
            'ltms': NetworkConfig('unet3d', 'flow', 'window', (32, 64, 128), n_queries=4,
@@ -507,6 +517,7 @@ def _lean(cfg, c_in):
         raise InputError('norm of the lean backbone', "'group' (others: unet3d)", repr(cfg.norm))
     return LeanUNet(c_in, cfg.channels, cfg.dim)
 
+# %% ../nbs/35_network.ipynb #dc9ae0c9
 # name -> class or function of the configuration that builds the part
 INPUTS = {'flow': RawFlow, 'flow+residual': FlowAndResidual}
 BACKBONES = {'unet3d': _unet3d, 'lean': _lean}
@@ -531,6 +542,7 @@ def build_network(config:NetworkConfig, # such as one of `CONFIGS`
     decoder = QueryDecoder(queries, layers, config.channels[-1], config.dim)
     return MaskNetwork(prepare, backbone, decoder, _head(config, prepare.channels))
 
+# %% ../nbs/35_network.ipynb #508e7ac8
 def _head(cfg, c_in):
     if cfg.head < 0: raise InputError('head', 'a number of channels, or 0', str(cfg.head))
     if not cfg.head: return None

@@ -62,6 +62,7 @@ def parse_size(text:str) -> tuple: # '128x224' -> (128, 224)
     if min(h, w) >= 16: return h, w
     raise argparse.ArgumentTypeError(f'expected HEIGHTxWIDTH such as 128x224, both at least 16, found {text!r}')
 
+# %% ../nbs/02_options.ipynb #689d7c79
 def parse_segments(text:str): # '4' -> 4; 'auto' stays
     'A number of segments; a label is a byte.'
     if text == 'auto': return text
@@ -82,6 +83,7 @@ def parse_numbers(text:str) -> tuple: # '1,3' -> (1, 3)
     'Numbers of segments.'
     return tuple(Number(int, 0)(n) for n in text.split(','))
 
+# %% ../nbs/02_options.ipynb #4af62c3b
 def parse_plain(text:str): # '10' -> 10, '0.1' -> 0.1, 'True' -> True, 'gloo' stays
     'What Python or JSON would read, else the text.'
     try: return json.loads({'True': 'true', 'False': 'false', 'None': 'null'}.get(text, text))
@@ -111,6 +113,7 @@ class Options:
         'The options with these values, whose names may be those of older versions.'
         return cls(**renamed(cls, values))
 
+# %% ../nbs/02_options.ipynb #1af296f0
 def renamed(cls, values:dict # name -> value, such as the settings of an older version
            ) -> dict: # name of today -> value
     'The values of options under their names of today; what is no option stays.'
@@ -123,6 +126,7 @@ def parts(cls) -> list: # of dataclasses
     'The groups that a class of options is made of, and itself, in the order in which they are written.'
     return sorted((c for c in cls.__mro__ if is_dataclass(c)), key=lambda c: c.place)
 
+# %% ../nbs/02_options.ipynb #1bf17f67
 def words(part) -> dict: # name of a field -> its comment
     'The comments of the fields that stand in this very class.'
     file, line = part.written
@@ -148,6 +152,7 @@ def _told(f, text): # its help, with the default
     silent = f.default in (None, False, (), MISSING) or 'default:' in text
     return (text if silent else f'{text} (default: {f.default})').replace('%', '%%')
 
+# %% ../nbs/02_options.ipynb #6c8fe193
 def _argument(f, text): # field, its comment -> what `add_argument` takes
     about, kinds = f.metadata, _leaves(f.type)
     if bool in kinds: return dict(action='store_true', help=_told(f, text))
@@ -173,6 +178,7 @@ def _add(group, f, text): # one field
     if was: group.add_argument(*was, **how | dict(help=argparse.SUPPRESS))
     if about.get('also'): group.add_argument(about['also'][0], dest=f.name, default=argparse.SUPPRESS, **about['also'][1])
 
+# %% ../nbs/02_options.ipynb #32dfcb72
 def add_options(parser, # of argparse
                 cls): # a dataclass of options
     'Gives a parser an option for each field, in groups.'
@@ -247,6 +253,7 @@ class Table(Options, group='table'):
     base_dir: str|None = option(None, metavar='DIR')
     part: Literal[NAMES['part']]|None = None # which part of the data set; default: what the name of the CSV file says, else val
 
+# %% ../nbs/02_options.ipynb #0b7eae88
 @dataclass(kw_only=True)
 class Overwriting(Options):
     'Whether a result may be replaced.'
@@ -312,6 +319,7 @@ class SegmentOptions(Estimating, Opening, Finding, BadFlow, group='frames'):
     # frames with more pixels are reduced as they are read; default: 2073600, which is 1920x1080
     max_pixels: int = option(FULL_HD, within=(256,), metavar='N', was=('--most',))
 
+# %% ../nbs/02_options.ipynb #20896d1f
 @dataclass(kw_only=True)
 class StreamOptions(SegmentOptions, group='long videos'):
     'What `stream` can be asked for.'
@@ -526,6 +534,7 @@ class LightningOptions(Options, group="Lightning's Trainer: passed on as they ar
     __annotations__ = dict.fromkeys(TRAINER, Any)
     locals().update({name: option(None, parse=parse_plain, metavar='X') for name in TRAINER})
 
+# %% ../nbs/02_options.ipynb #c20113eb
 @dataclass(kw_only=True)
 class TrainCommand(TrainOptions, LightningOptions, help='train a network', example='train -o RUN --synthetic 1500 --steps 3000'):
     """Train a network on rendered scenes (with ground truth) and on videos (without), or on the flow of a DataSplit, the CSV tables of
@@ -586,6 +595,7 @@ class EvaluateOptions(Options, group='scores'):
     # frames for which one selection is made; -1: the whole sequence
     cut_select: int = option(-1, '-cst', within=(1, math.inf, True), metavar='N', was=('cut',))
 
+# %% ../nbs/02_options.ipynb #b7448914
 @dataclass(kw_only=True)
 class EvaluateCommand(TableCommand, EvaluateOptions, help='score segments by the rules of a benchmark',
                       example='evaluate --data-file DAVIS_D16Split --base-dir DAVIS --model-dir SavedModels/YourModel -cs -1 -cst -1 --select-mask optimax_all --save-vis'):
@@ -616,6 +626,7 @@ class ExportOptions(Options, group='what some formats can be asked for'):
     each: bool = False # flow: also the flow of each segment over the whole frame
     residual: bool = False # flow: also what the estimated flow differs from that of the segments
 
+# %% ../nbs/02_options.ipynb #de413ba4
 @dataclass(kw_only=True)
 class ExportCommand(ExportOptions, Overwriting, help='write segments as another program reads them', example='export colmap OUT -o scene --images --dilate 8'):
     """Write a result of ltseg segment as another program reads it: masks for structure from motion and splatting (colmap, nerfstudio),

@@ -63,6 +63,7 @@ def overlay(frame:np.ndarray, # (H, W, 3) uint8
     cv2.copyTo(colour, cv2.bitwise_and(_borders(labels), inside), out)
     return out
 
+# %% ../nbs/15_plots.ipynb #e07ec5c4
 def _borders(labels): # 255 where another label is near; 1 pixel wide at 480p, 2 at 1080p
     side = 2 * max(1, round(min(labels.shape) / 540)) + 1
     kernel = np.ones((side, side), np.uint8)
@@ -91,6 +92,7 @@ def _tile(image, size): # (width, height)
     shrinks = image.shape[1] >= size[0]
     return Image.fromarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST))
 
+# %% ../nbs/15_plots.ipynb #94819858
 def contact_sheet(rows:Mapping, # title -> sequence of images (h, w, 3) uint8; the shortest one gives the number of frames
                   n:int=6, # columns, if there are as many frames
                   cell:int=256, # pixels of a tile's longer side

@@ -56,6 +56,7 @@ def _shot(split, name, rows):
     if flows[-1] is None: flows.pop()
     return Shot(name, frames, flows, images if all(images) else [], masks)
 
+# %% ../nbs/68_predict.ipynb #2d4356c0
 def _check_rows(what, index, frames, flows):
     gaps = [n for n, (i, j) in enumerate(zip(index, index[1:]), 1) if j != i + 1]
     if gaps:
@@ -67,6 +68,7 @@ def _check_rows(what, index, frames, flows):
     twice = {f for f in frames if frames.count(f) > 1}
     if twice: raise InputError(what, f'two frames have the name {min(twice)}')
 
+# %% ../nbs/68_predict.ipynb #4303e170
 def shots(split:Split # a table, as `read_split` gives it
          ) -> list[Shot]:
     'The sequences of a table, in its order; `InputError` if frames or flows are missing.'
@@ -81,6 +83,7 @@ def same_shape(a, # (H,W), pixels
     (h, w), (H, W) = small, large = sorted([tuple(a), tuple(b)], key=prod)
     return abs(h - H*w/W) <= 1 or abs(w - W*h/H) <= 1 or small == working_size(large)
 
+# %% ../nbs/68_predict.ipynb #f3e00a03
 def check_shape(what, # the input at fault
                 name:str, size, # what it has: a name, and (H,W)
                 other:str, shape # what that must fit: a name, and (H,W)
@@ -90,6 +93,7 @@ def check_shape(what, # the input at fault
     (h, w), (H, W) = size, shape
     raise InputError(what, f'the {name} is {w}×{h} pixels, the {other} {W}×{H}; they do not show the same picture')
 
+# %% ../nbs/68_predict.ipynb #ee886b53
 def shot_size(shot:Shot # files of one sequence
              ) -> tuple: # (H,W), pixels
     'The size of the images, or of the flow where there are none; `InputError` if these two do not fit.'
@@ -128,12 +132,14 @@ def _segment_shot(shot, method, plan, o, model, settings): # o: what is asked fo
     with clock('masks'): probs = follow(plan, method, source, o.cut_size, o.low_memory)
     return shot, Segmentation(probs, source, model, settings, clock.seconds, plan.refine)
 
+# %% ../nbs/68_predict.ipynb #65be353a
 def _acting(o, plan): # -> the options as settings have them, without those that do nothing
     told = {name: name_of(value) for name, value in vars(o).items()}
     if o.cut_size == -1: del told['low_memory']
     if not (plan.merge or plan.adapt): del told['motion_model']
     return told
 
+# %% ../nbs/68_predict.ipynb #42a544aa
 @takes(PredictOptions)
 def predict(split:Split, # a table with flow
             method:Method, # such as `NetworkMethod.from_pretrained()`
@@ -164,6 +170,7 @@ def run_weights(model_dir # folder of a training run
     raise InputError(model_dir, 'the folder of a training run with ' + ' or '.join(_WEIGHT_FILES),
                      found)
 
+# %% ../nbs/68_predict.ipynb #5e477e8a
 def run_settings(model_dir # folder of a training run
                 ) -> dict:
     'The settings in settings.json of a training run; {} if there is no such file.'
@@ -196,6 +203,7 @@ def _read_origin(file):
     except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise InputError(file, f'damaged, or not written by ltseg flow ({type(e).__name__}: {e})') from e
 
+# %% ../nbs/68_predict.ipynb #022364e5
 def flow_origin(shot:Shot, # whose flow it is about
                 base_dir # folder of the data set: nothing above it is looked at
                ) -> dict|None: # None: there is no flow.json
@@ -205,6 +213,7 @@ def flow_origin(shot:Shot, # whose flow it is about
         if (folder/'flow.json').is_file(): return _read_origin(folder/'flow.json')
         if folder == base: return None
 
+# %% ../nbs/68_predict.ipynb #fbb7872a
 def flow_folder(shot:Shot, # whose flow it is about
                 base_dir # folder of the data set
                ) -> str:
@@ -244,6 +253,7 @@ def _inside(folder, *parts): # -> path of these parts; an `InputError` if it lea
     if path.resolve().is_relative_to(Path(folder).resolve()): return path
     raise InputError(folder, f'the name {"/".join(map(str, parts))!r} leads out of the folder')
 
+# %% ../nbs/68_predict.ipynb #cac5c9c4
 @dataclass(frozen=True)
 class Predictions:
     'A finished folder of `save_predictions`.'
@@ -264,6 +274,7 @@ def _some(paths): # such as 'a.png, b.png and 7 more'
     shown, more = ', '.join(map(str, paths[:3])), len(paths) - 3
     return shown + (f' and {more} more' if more > 0 else '')
 
+# %% ../nbs/68_predict.ipynb #cd6608c0
 def read_predictions(folder # of `save_predictions`
                     ) -> Predictions:
     'Opens a folder of `ltseg predict`; an `InputError` names label images that are missing.'
@@ -291,8 +302,8 @@ def _davis17(predictions, name, folder): # writes the PNGs of one sequence
     if record['last'] is not None:
         write_palette_png(_inside(folder, name, f'{record["last"]}.png'), labels + np.uint8(1))
 
+# %% ../nbs/68_predict.ipynb #6a6e81f2
 PREDICTION_FORMATS:dict[str, Callable] = {'davis17': _davis17} # (Predictions, sequence, folder) -> files
-
 EXPORT = 'export.json' # a name of its own: only an export is replaced by another one
 
 def export(folder, # of `ltseg predict`

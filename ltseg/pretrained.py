@@ -42,6 +42,7 @@ def _check_finite(path, state:dict): # name -> tensor
     if bad: raise InputError(path, f'NaN or infinite numbers in {len(bad)} of {len(state)} tensors '
                              f'(the first is {bad[0]}); such weights, of a training that diverged, segment nothing')
 
+# %% ../nbs/38_pretrained.ipynb #cc2b97c5
 def write_weights(path, # of the file, .safetensors
                   config:NetworkConfig, # of the network
                   state:dict, # its tensors by name, see `state_dict`
@@ -58,6 +59,7 @@ def write_weights(path, # of the file, .safetensors
     with atomic_path(path) as tmp:
         save_file({k: v.contiguous() for k, v in state.items()}, tmp, header)
 
+# %% ../nbs/38_pretrained.ipynb #00936163
 def _digest(path): return hashlib.sha256(path.read_bytes()).hexdigest()
 
 def _below(header): # of a file -> the packaged tensors that it builds on, by name; none of most files
@@ -79,6 +81,7 @@ def from_plain(cls, values:dict): # a dataclass, and values of its fields -> one
     'Lists become tuples: JSON and checkpoints have no others.'
     return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
+# %% ../nbs/38_pretrained.ipynb #dc8fcb58
 def _build(config, state, recipe): # plain values, tensors by name -> Pretrained
     config = from_plain(NetworkConfig, config)
     if max(config.layers, len(config.channels)) > len(state): # a header may claim any size
@@ -98,6 +101,7 @@ def _read_safetensors(path):
             LookupError, ArithmeticError, AttributeError) as e:            # make of the network
         raise InputError(path, 'weights written by ltseg', f'{type(e).__name__}: {str(e)[:200]}') from e
 
+# %% ../nbs/38_pretrained.ipynb #1949246d
 def _read_checkpoint(path):
     try:
         kept = torch.load(path, map_location='cpu', weights_only=True)
@@ -108,6 +112,7 @@ def _read_checkpoint(path):
     except Exception as e: # whatever torch makes of a damaged or foreign file
         raise InputError(path, 'a checkpoint of ltseg', f'{type(e).__name__}: {str(e)[:200]}') from e
 
+# %% ../nbs/38_pretrained.ipynb #c363d161
 def read_weights(name_or_path:str='default', # a name of WEIGHTS, or a .safetensors or .ckpt file
                 ) -> Pretrained:
     'The network in a file of weights, and what is known about it; an `InputError` for other files.'

@@ -37,6 +37,7 @@ def raft_small_flow(data, name:str, # folder of the data; sequence
     if not path.exists(): raise InputError(path, 'flow of RAFT-small', 'nothing of that name')
     return stored_flow(path)
 
+# %% ../nbs/87_protocol.ipynb #4f2c89a7
 def estimated(estimator:str, # a name of FLOW_ESTIMATORS
              ) -> Callable: # folder of the data, sequence -> flow (2,T,128,224), pixels of that size
     'Flow that is estimated from the frames.'
@@ -44,6 +45,7 @@ def estimated(estimator:str, # a name of FLOW_ESTIMATORS
         return estimate_flow(open_frames(Path(data)/'DAVIS/JPEGImages/360p'/name), estimator, size=SIZE, progress=False)
     return flow
 
+# %% ../nbs/87_protocol.ipynb #27a35b80
 FLOWS = {'raft-small': raft_small_flow} | {name: estimated(name) for name in ('dis', 'dis-fast', 'dis-fine', 'mended')} # name -> of data and sequence
 
 def sequences(data, # folder of the data
@@ -73,6 +75,7 @@ def measure(network, # flow (1,2,T,H,W), K -> masks (1,K,T,H,W), such as of `loa
     mean = lambda foreground, t: 100*davis_j(foreground, t).mean()
     return {RULES[rule]: j for rule, j in scores_by_rule(mean, labels, truth, RULES).items()}
 
+# %% ../nbs/87_protocol.ipynb #53a910b8
 def measure_all(weights:str, # a name of WEIGHTS, or a file
                 data, # folder of the data
                 out, # .csv file, written after every sequence; what it has already is not measured again
@@ -90,6 +93,7 @@ def measure_all(weights:str, # a name of WEIGHTS, or a file
         with atomic_path(out) as tmp: pd.DataFrame(rows).to_csv(tmp, index=False, float_format='%.4f')
     return pd.DataFrame(rows)
 
+# %% ../nbs/87_protocol.ipynb #1e9b69f7
 def _missing(rows, about, flows, names): # yields what no row tells yet
     asked = [about | dict(flow=flow, sequence=name) for flow in flows for name in names]
     yield from [a for a in asked if not any(a.items() <= r.items() for r in rows)]
@@ -102,6 +106,7 @@ def deep_scenes(n:int=30, # scenes
     maker = DeepSceneMaker(DIS(), T=16, odds=(0, 0, .25, .25, .25, .25), imitated=.5)
     return map(maker, range(first, first + n))
 
+# %% ../nbs/87_protocol.ipynb #3bef6032
 @torch.inference_mode()
 def measure_objects(network, # flow (1,2,T,H,W), K -> masks (1,K,T,H,W), such as of `load_network`
                     scenes:Iterable, # of flow (2,T,H,W) and labels (T,H,W), as of `deep_scenes`
@@ -124,6 +129,7 @@ class Mean(NamedTuple):
     high: float # 97.5 percentile
     def __str__(self): return f'{self.mean:.1f} [{self.low:.1f}, {self.high:.1f}]'
 
+# %% ../nbs/87_protocol.ipynb #b5172136
 def bootstrap(values, # of sequences
               n:int=10_000, # draws
               seed:int=0, # of the draws
@@ -133,6 +139,7 @@ def bootstrap(values, # of sequences
     draws = values[np.random.default_rng(seed).integers(0, len(values), (n, len(values)))].mean(1)
     return Mean(float(values.mean()), *(float(q) for q in np.quantile(draws, [.025, .975])))
 
+# %% ../nbs/87_protocol.ipynb #899d48d2
 def gain(before:pd.DataFrame, after:pd.DataFrame, # of `measure_all`, of one flow, each of one set of weights
          column:str='J', # that is compared
         ) -> Mean: # points

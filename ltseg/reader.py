@@ -51,6 +51,7 @@ class Source:
         scale = [n/N for n, N in zip(self.flow.shape[:1:-1], self.size[::-1])] # w/W, h/H
         return self.flow * self.flow.new_tensor(scale).view(2, 1, 1, 1)
 
+# %% ../nbs/40_reader.ipynb #2fb57ccb
 def working_size(size, # (H,W) of the input
                  area:int=128*224 # pixels, about
                 ) -> tuple: # (h,w), multiples of 16; `size` itself if that is not larger than `area`
@@ -60,6 +61,7 @@ def working_size(size, # (H,W) of the input
     scale = math.sqrt(area/(H*W))
     return tuple(min(n, max(16, 16*round(n*scale/16))) for n in (H, W))
 
+# %% ../nbs/40_reader.ipynb #53013f4c
 def check_size(size, # (h,w)
                what='size' # name of the input that the message begins with
               ):
@@ -92,6 +94,7 @@ def open_source(source, # path of a video, of frames or flow (a folder, a patter
     return Source(volume, frames.size, [frames.name(t) for t in range(T)], frames.fps, frames,
                   [frames.time(t) for t in range(T + 1)], frames.aspect, frames.notes)
 
+# %% ../nbs/40_reader.ipynb #94621478
 def _tensor_source(flow, bad_flow, size, fps):
     if flow.ndim != 4: raise InputError('flow', 'a tensor (2,T,H,W)', f'shape {tuple(flow.shape)}')
     H, W = flow.shape[-2:]
@@ -99,6 +102,7 @@ def _tensor_source(flow, bad_flow, size, fps):
                        size or working_size((H, W)), rescale=False)
     return Source(flow, (H, W), [f'{t:05d}' for t in range(flow.shape[1])], fps or 25.)
 
+# %% ../nbs/40_reader.ipynb #c0eabffb
 def _flow_source(path, bad_flow, size, fps):
     notes = Notes()
     flow_files(path, notes)
@@ -120,6 +124,7 @@ class Step:
     frame: np.ndarray|None = None # (H,W,3) uint8 RGB; None: there is flow alone
     cut: bool = False # does the next frame begin another scene?
 
+# %% ../nbs/40_reader.ipynb #5963483d
 @dataclass
 class Reader:
     'A video whose steps come one by one, made by `open_reader`.'
@@ -177,6 +182,7 @@ class _Replay:
         out, self.head = (self.head, b'') if n < 0 else (self.head[:n], self.head[n:])
         return out
 
+# %% ../nbs/40_reader.ipynb #364cbcb1
 def _index_last(file): # -> (bytes read, do they begin an MP4 whose pictures come before its index?)
     head = file.read(8)
     while head[-4:] in _ASIDE and 8 <= (size := int.from_bytes(head[-8:-4], 'big')) <= 2**20:
@@ -185,6 +191,7 @@ def _index_last(file): # -> (bytes read, do they begin an MP4 whose pictures com
         if len(more) < size: break
     return head, head[-4:] == b'mdat'
 
+# %% ../nbs/40_reader.ipynb #32334509
 def _put_aside(head, file, what): # -> a temporary file with all that comes
     words = ('this MP4 has its index at the end, so it has to come as a whole; {}: give the name of the file, or put the index first '
              '(ffmpeg -i IN -c copy -movflags +faststart OUT)')
@@ -198,6 +205,7 @@ def _put_aside(head, file, what): # -> a temporary file with all that comes
     aside.seek(0)
     return aside
 
+# %% ../nbs/40_reader.ipynb #6e152664
 @contextmanager
 def _readable(file, what): # the file, or what is read in its place
     if isinstance(file, str) or getattr(file, 'seekable', lambda: False)(): yield file
@@ -216,6 +224,7 @@ def _first(packets, stream): # -> (packets, frames a second)
     some = list(islice(packets, _SOME if stated > _LIVELY else 0))
     return chain(some, packets), _rate(stream, [p.pts for p in some if p is not None and p.size])
 
+# %% ../nbs/40_reader.ipynb #6c907842
 def _decoded(file, what, max_pixels, seconds, notes): # yields (frames a second, aspect of a pixel), then frames; `seconds` grows with them
     camera = 'v4l2' if isinstance(file, str) else None
     with _readable(file, what) as file, _container(file, what, format=camera) as container:
@@ -280,6 +289,7 @@ def stream_frames(source, # path, '-' for standard input, open binary file, or i
     if path.is_fifo(): return piped_frames(open(path, 'rb'), path, fps, max_pixels)
     return open_frames(path, fps, max_pixels)
 
+# %% ../nbs/40_reader.ipynb #32ae4df5
 def _from(frames, start): # the frames from `start` on; pictures before it are not even read
     if isinstance(frames, PictureFrames):
         return PictureFrames(frames.files[start:], frames.fps, frames.max_pixels)
@@ -309,6 +319,7 @@ def _frame_steps(frames, estimator, bad_flow, size): # number of the first -> `S
         if not n: raise InputError(what, '2 frames or more', '1')
     return steps
 
+# %% ../nbs/40_reader.ipynb #b325528c
 def frame_reader(frames, # of one size, with `.size`, `.fps` and `.name`, such as from `stream_frames`
                  flow='dis', # a name of `FLOW_ESTIMATORS`, or any `FlowEstimator`
                  bad_flow:str='error', # what to do with NaN and Inf in flow: 'error' or 'zero'
@@ -329,6 +340,7 @@ def _volume_reader(source): # a `Source` that is in memory
                   tuple(source.flow.shape[-2:]), source.names.__getitem__, source.fps, frames=False,
                   length=source.flow.shape[1], notes=source.notes)
 
+# %% ../nbs/40_reader.ipynb #b042bece
 def _flow_reader(path, bad_flow, size, fps): # a folder of flow files
     notes = Notes()
     files, names, full = flow_files(path, notes), flow_names(path), flow_size(path)

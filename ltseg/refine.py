@@ -20,6 +20,7 @@ def _mean(planes, radius): # (…,h,w) float32: over boxes, the border mirrored
     flat = planes.reshape(-1, *planes.shape[-2:])
     return np.stack([cv2.blur(p, box, borderType=cv2.BORDER_REFLECT) for p in flat]).reshape(planes.shape)
 
+# %% ../nbs/47_refine.ipynb #2652da60
 def _solved(A, b): # (c,c,h,w) symmetric and positive, (c,K,h,w) -> (c,K,h,w)
     # elimination, of all pixels at once: ten times as fast as NumPy's, and the same to the last bit in every run, which torch's is not
     A, b = A.copy(), b.copy()
@@ -31,6 +32,7 @@ def _solved(A, b): # (c,c,h,w) symmetric and positive, (c,K,h,w) -> (c,K,h,w)
         b[i] = (b[i] - sum(A[i, j]*b[j] for j in range(i+1, len(A))))/A[i, i]
     return b
 
+# %% ../nbs/47_refine.ipynb #f505d3e5
 def _linear_maps(masks, # (K,h,w) float32
                 guide, # (c,h,w) float32
                 radius:int, # of the windows, pixels
@@ -78,6 +80,7 @@ def flow_guide(flow:Tensor # (2,h,w), pixels
     flow = flow - np.median(flow, axis=(0, 1))
     return flow/max(FLAT, float(np.abs(flow).mean()))
 
+# %% ../nbs/47_refine.ipynb #a12f0d73
 def image_guide(frame # (H,W,3) uint8
                ) -> np.ndarray: # (H,W,3) float32 in [0,1]
     'A frame as a guide.'
@@ -107,6 +110,7 @@ class Refinement:
         masks = masks.detach().float().cpu().contiguous().numpy()
         return torch.from_numpy(guided(masks, self.guide(flow, frame), self.radius, self.eps))
 
+# %% ../nbs/47_refine.ipynb #1d528e7f
 REFINEMENTS = { # name -> Refinement
     'flow': Refinement(lambda flow, frame: flow_guide(flow), .1, needs_frames=False),
     'image': Refinement(lambda flow, frame: image_guide(frame), .01, needs_frames=True),

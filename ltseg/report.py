@@ -60,6 +60,7 @@ def _misfit(frames, result, given): # why `frames` are not those of the result, 
     if [first, last] != [result.names[0], result.names[-1]]:
         return f'frames {first} to {last}, and the label images are {result.names[0]} to {result.names[-1]}'
 
+# %% ../nbs/72_report.ipynb #d7f37936
 def open_pictures(result:Result,
                   source=None # video or folder of frames; None: the one in the settings, else overlay.mp4
                  ) -> tuple: # (frames of `open_frames` or None; 'frames', 'overlay' or 'none')
@@ -72,6 +73,7 @@ def open_pictures(result:Result,
     if frames is not None: return frames, 'frames'
     return (open_frames(video), 'overlay') if video.is_file() else (None, 'none')
 
+# %% ../nbs/72_report.ipynb #80b3e88b
 def _recorded_frames(result): # None: they are gone, or were none
     source = result.settings.get('source')
     try:
@@ -82,7 +84,6 @@ def _recorded_frames(result): # None: they are gone, or were none
     if not why: return frames
     Notes().add(source, f'not the input of this result any more: {why}; the pictures come from overlay.mp4')
 
-
 # %% ../nbs/72_report.ipynb #9431ba31
 def page_size(size, # (H,W) of a picture
                  width:int # pixels of the longer side, at most
@@ -91,6 +92,7 @@ def page_size(size, # (H,W) of a picture
     scale = min(1., width/max(size))
     return tuple(max(1, round(n*scale)) for n in size)
 
+# %% ../nbs/72_report.ipynb #69865209
 def reduce_labels(labels:np.ndarray, # (H,W) uint8
                   size # (h,w) of the new pixels
                  ) -> np.ndarray: # (h,w) uint8
@@ -98,6 +100,7 @@ def reduce_labels(labels:np.ndarray, # (H,W) uint8
     i, j = (((np.arange(n) + .5)*N/n).astype(int) for n, N in zip(size, labels.shape))
     return np.ascontiguousarray(labels[i[:, None], j])
 
+# %% ../nbs/72_report.ipynb #eb8019f3
 _BUDGET = 150e6 # pixels of all pictures of a page together, unless a width is asked for
 
 def usual_width(size, # (H,W) of the pictures
@@ -120,6 +123,7 @@ def _webp(picture, quality):
         Image.fromarray(picture).save(file, 'webp', quality=quality, method=4)
         return _text(file.getvalue())
 
+# %% ../nbs/72_report.ipynb #0eda2822
 def _pictures(result, frames, kind, shown) -> Iterator: # of (H,W,3) uint8 at the frames `shown`, each with the next one or None
     wanted, (H, W) = iter(shown), result.size
     t = next(wanted)
@@ -168,6 +172,7 @@ def _fill(row, pieces, model, shown): # row: (n,2,6) of the frames `shown`
         if not own: continue
         row[own] = quadratics(model, torch.tensor(theta)[None], T, [shown[n] - first for n in own])[0]
 
+# %% ../nbs/72_report.ipynb #603ef47a
 def motion_table(result:Result, # of which the motion is wanted
                  shown # numbers of n frames
                 ) -> np.ndarray: # (labels,n,2,6) float32, see `quadratics`; NaN: no motion known
@@ -183,6 +188,7 @@ def motion_table(result:Result, # of which the motion is wanted
                          f'its motion is damaged, or not written by ltseg segment ({type(e).__name__}: {brief(e)})') from e
     return table
 
+# %% ../nbs/72_report.ipynb #c18208a1
 def _by_label(story): # label -> its segments; over a very long video several may share one
     labels = sorted({s['label'] for s in story['segments']})
     return {k: [s for s in story['segments'] if s['label'] == k] for k in labels}
@@ -196,6 +202,7 @@ def _estimated(first, second, size, grid): # two pictures (H,W,3) -> (2,h,w) in 
     return np.stack([cv2.resize(c, grid[::-1], interpolation=cv2.INTER_AREA)*(full/now)
                      for c, full, now in zip(flow, size[::-1], seen[::-1])])
 
+# %% ../nbs/72_report.ipynb #032bcbf3
 def _recorded_flow(result, grid): # (2,T,h,w) of a result whose input is flow; None if that is gone, or was none
     source = result.settings.get('source')
     try:
@@ -204,6 +211,7 @@ def _recorded_flow(result, grid): # (2,T,h,w) of a result whose input is flow; N
     except (InputError, OSError, ValueError): return None
     return flow.numpy() if flow.shape[1] >= len(result.names) else None
 
+# %% ../nbs/72_report.ipynb #295a00d4
 def pack_flow(flow:np.ndarray # (2,h,w) float32, pixels
              ) -> str: # base64; in rows the differences of neighbours, their low bytes before their high ones
     'A flow in eighths of a pixel as text: neighbours are alike, so their differences are small and compress well.'
@@ -219,6 +227,7 @@ def centre(mask:np.ndarray # (h,w) boolean, not empty
     middle = tuple(round(n.mean()) for n in np.nonzero(mask))
     return middle if depth[middle] > .4*depth.max() else tuple(map(int, np.unravel_index(depth.argmax(), mask.shape)))
 
+# %% ../nbs/72_report.ipynb #a452144e
 def spread_across(mask:np.ndarray, # (h,w) boolean, not empty
                   scale # (y, x) pixels of the input in one of the mask
                  ) -> float: # pixels of the input
@@ -227,6 +236,7 @@ def spread_across(mask:np.ndarray, # (h,w) boolean, not empty
     covariance = np.cov(np.stack([y, x]), bias=True) + np.diag(np.square(scale)/12) # a pixel is not a point
     return float(np.sqrt(max(0., np.linalg.eigvalsh(covariance)[0])))
 
+# %% ../nbs/72_report.ipynb #4d9bc0e6
 def modelled(labels:np.ndarray, # (h,w) uint8
              quads:np.ndarray, # (256,2,6) of `quadratics`, NaN where there is no model
              working # (H,W), whose centres of pixels are -1 to 1
@@ -249,12 +259,14 @@ def _is_background(label, area): # not coloured at first: the biggest; after a c
     seen = area[area > 0]
     return bool(label == 0 or seen.size and seen.mean() > .5)
 
+# %% ../nbs/72_report.ipynb #d136b2d7
 def _regions(full, view): # labels (H,W) -> {label: mask of at most `_GRID` pixels}, also of what is too small for that
     small = reduce_labels(full, page_size(full.shape, _GRID))
     found = {k: small == k for k in np.unique(small).tolist()}
     lost = set(np.unique(view).tolist()) - found.keys()
     return found | {k: view == k for k in lost}
 
+# %% ../nbs/72_report.ipynb #aaf7f750
 def _measures(full, view, size): # -> {label: (x, y from 0 to 1, spread across in pixels of the input)}
     told = {}
     for k, mask in _regions(full, view).items():
@@ -269,6 +281,7 @@ def _mean_lengths(flow, labels): # (2,h,w), (h,w) -> (256,), NaN where there is 
 
 def _round(values, digits): return [None if v is None or math.isnan(v) else round(float(v), digits) for v in values]
 
+# %% ../nbs/72_report.ipynb #5738fb22
 def _segments(story, areas, places, residual, speed): # areas (n,256) shares of the frame; n `_measures`; residual and speed (n,256) pixels
     return [dict(label=k, name=_name(k, segments), background=_is_background(k, areas[:, k]), area=_round(areas[:, k], 5),
                  place=[list(p[k][:2]) if k in p else None for p in places],
@@ -276,6 +289,7 @@ def _segments(story, areas, places, residual, speed): # areas (n,256) shares of 
                  residual=_round(residual[:, k], 3), flow=_round(speed[:, k], 3))
             for k, segments in _by_label(story).items()]
 
+# %% ../nbs/72_report.ipynb #16143153
 def _facts(result): # what settings.json tells, in words
     story, s = result.summary, result.settings
     working = story.get('working_size')
@@ -316,6 +330,7 @@ def frame_agreement(labels, # (n,h,w) uint8
         return round(float(np.mean(scores)), 4) if scores else None
     return partner, [j(*pair) for pair in zip(labels, others)]
 
+# %% ../nbs/72_report.ipynb #4b1e9093
 @dataclass
 class Other:
     'Segments of the same frames as those of a result.'
@@ -336,6 +351,7 @@ class Other:
                    for k in sorted(set(np.unique(np.stack(others)).tolist()))]
         return dict(title=self.title, regions=regions, labels=list(map(_packed, others)), j=j)
 
+# %% ../nbs/72_report.ipynb #984dd881
 def other_result(result:Result, # that is shown
                  out # folder of another finished result, of the same frames
                 ) -> Other:
@@ -349,6 +365,7 @@ def other_result(result:Result, # that is shown
     names = {k: _name(k, group) for k, group in _by_label(other.summary).items()}
     return Other(other.folder.resolve().name, other.labels, names)
 
+# %% ../nbs/72_report.ipynb #7c5314d6
 def truth(result:Result, # that is shown
           folder # with a PNG of labels for each of its frames: binary, grey or palette
          ) -> Other:
@@ -359,6 +376,7 @@ def truth(result:Result, # that is shown
     def read(t): return _truth_labels(files[t], result.size)
     return Other('Truth', read, {0: 'No object', VOID: 'Void'}, (0, VOID))
 
+# %% ../nbs/72_report.ipynb #17a86039
 def _truth_labels(file, size): # binary ones have the object at 255
     labels = read_mask(file)
     if labels.dtype != np.uint8: raise InputError(file, 'a PNG with one byte of label for each pixel')
@@ -397,6 +415,7 @@ class _Page: # what is collected of the frames that a page shows, one after the 
     @property
     def segments(self): return _segments(self.result.summary, self.areas, self.places, self.residual, self.speed)
 
+# %% ../nbs/72_report.ipynb #a0156a49
 def page_data(result:Result, # to show
               source=None, # video or folder of the pictures; None: the input, else overlay.mp4, else none
               width:int|None=None, # pixels of the longer side in the page, at most; None: `usual_width`
@@ -436,6 +455,7 @@ def render_page(data:dict # of `page_data`
     template = files('ltseg').joinpath('report_template.html').read_text(encoding='utf8')
     return re.sub(r'\{\{(title|data)\}\}', lambda found: values[found[1]], template) # in one go
 
+# %% ../nbs/72_report.ipynb #d581a320
 def write_report(out, # folder of a finished result
                  to=None, # file to write, .html, in place of an earlier page; None: report.html in that folder
                  source=None, # video or folder of the pictures; None: the input, else overlay.mp4, else none
@@ -467,6 +487,7 @@ def _save_gif(to, pictures, fps):
     with atomic_path(to) as tmp:
         images[0].save(tmp, 'gif', save_all=True, append_images=images[1:], duration=max(20, round(1000/fps)), loop=0)
 
+# %% ../nbs/72_report.ipynb #b42ce0bc
 def write_clip(out, # folder of a finished result
                to, # file to write: .gif, .mp4, .mov or .mkv
                source=None, # video or folder of the pictures; None: the input, else overlay.mp4
@@ -498,6 +519,7 @@ def _thumbnail(result): # the middle frame with its segments
     if picture is None: picture = SAFE_PALETTE[result.labels(t)]
     return _webp(_reduce_picture(picture, page_size(picture.shape[:2], 320)), 70)
 
+# %% ../nbs/72_report.ipynb #33942331
 def _entry(folder, name): # of the index, plain values
     try:
         result, page = read_result(folder), folder/'report.html'
@@ -506,6 +528,7 @@ def _entry(folder, name): # of the index, plain values
                     segments=len(result.summary['segments']), frames=len(result.names))
     except (InputError, OSError) as e: return dict(name=name, fault=str(e))
 
+# %% ../nbs/72_report.ipynb #07a1098e
 _CARD = ('<li><a href="{page}"><img src="data:image/webp;base64,{picture}" alt="The middle frame of {name} with its segments" loading="lazy"><b>{name}</b></a>'
          '<span>{left} · {segments} segments · {frames} frames</span></li>')
 _BROKEN = '<li class="fault"><b>{name}</b><span>{fault}</span></li>'
@@ -515,6 +538,7 @@ def _card(entry): # HTML
     left = 'residual unknown' if entry['residual'] is None else f"{100*entry['residual']:.0f} % of the flow left over"
     return _CARD.format(**entry | dict(name=html.escape(entry['name']), left=left))
 
+# %% ../nbs/72_report.ipynb #8d9b145c
 def write_index(out # folder of an archive: of results, each in a folder of its own
                ) -> Path: # OUT/index.html, whole or absent
     'Writes a page with all results of an archive, the worst explained first, and the pages of those that have none yet.'

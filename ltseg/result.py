@@ -114,6 +114,7 @@ _UNITS = dict(times='seconds from the first frame of the video', pixel_aspect='w
               parameters='pixels of the input per frame; i (down), j (right) and t from -1 to 1, t over '
                          'a window, i and j over the centres of the pixels of `motion_size`')
 
+# %% ../nbs/50_result.ipynb #42cdb4c5
 def _header(seg): # what is the same for all pieces
     return dict(size=list(seg.source.size), pixel_aspect=float(seg.source.aspect), fps=float(seg.source.fps),
                 working_size=list(seg.probs.shape[-2:]), motion_model=seg.model.name,
@@ -127,6 +128,7 @@ def _motion(seg, k):
     return dict(control_points=times, pieces=[dict(first=seg.first, frames=T, control_points=C)],
                 parameters=[[round(p, 6) for p in c] for c in seg.theta[k].tolist()])
 
+# %% ../nbs/50_result.ipynb #0648a160
 def _summary(seg, areas): # (T,256) pixels of each label at the input's size -> of one piece
     residual = seg.model.residuals(seg.source.flow, seg.theta, full=seg.source.size) # (K,T,h,w), L1, pixels of the input
     losses = (seg.probs*residual).flatten(1).sum(1).tolist()
@@ -147,6 +149,7 @@ def _areas(pieces, n): # of segment n -> its first frame, areas from there to it
     for start, area in own: areas[start - first:start - first + len(area)] = area
     return first, areas
 
+# %% ../nbs/50_result.ipynb #4c4c8245
 def _segment_summary(pieces, n, total, speed): # n: number of the segment; total: frames of the video
     own = [s for p in pieces for s in p['segments'] if s['id'] == n]
     first, areas = _areas(pieces, n)
@@ -156,6 +159,7 @@ def _segment_summary(pieces, n, total, speed): # n: number of the segment; total
                 mean_area=round(float(areas.sum()/total), 6), loss=round(loss, 6),
                 relative_loss=round(loss/speed, 6) if speed else 0., motion=motion)
 
+# %% ../nbs/50_result.ipynb #bf59b3a4
 def summarise(header:dict, # what is the same for all pieces: sizes, frame rate, motion model
               pieces:list # summaries of all pieces, in order; each a dict of plain values
              ) -> dict: # plain values
@@ -181,6 +185,7 @@ def _picture(seg, t, frame, scale): # what the segments of frame t are drawn ove
     if frame is not None: return frame
     return flow_to_rgb(resize_flow(seg.source.flow[:, t], seg.source.size, rescale=False), scale)
 
+# %% ../nbs/50_result.ipynb #3cbb6e13
 def write_frames(seg:Segmentation, # a piece
                  labels, # folder of the label PNGs, which exists
                  video=None, # file of the overlay; None: nothing is drawn
@@ -219,6 +224,7 @@ def _small(picture): # at the size in which the sheet shows it
     size = tuple(max(1, round(_CELL*n/max(h, w))) for n in (w, h))
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA if w >= size[0] else cv2.INTER_NEAREST)
 
+# %% ../nbs/50_result.ipynb #fdccb7b6
 def columns(seg:Segmentation, # the piece that has the frames
             pictures:dict # number of a frame within the video -> (H,W,3) uint8, what segments were drawn over
            ) -> dict: # number of a frame -> `Column`
@@ -244,6 +250,7 @@ def _sheet(columns): # number of a frame -> `Column`
              'residual': {t: residual_to_rgb(flows[t] - fitted[t], .5*scale) for t in columns}}
     return contact_sheet(rows, cell=_CELL, shown=list(columns))
 
+# %% ../nbs/50_result.ipynb #b2a2b3c6
 def _write_sheet(path, columns):
     with atomic_path(path) as tmp: # level 6 saves a tenth, in three times the time
         Image.fromarray(_sheet(columns)).save(tmp, compress_level=1)
@@ -264,6 +271,7 @@ _AHEAD = 2 # frames that x264 decodes before one is shown; none where frames hav
 
 def _ticks(seconds, base): return round(seconds*base.denominator/base.numerator) # base: a Fraction, or PyAV's
 
+# %% ../nbs/50_result.ipynb #3b204927
 def join_videos(parts, # files of `write_video`, in order, of one size and frame rate
                 path, # video file to write
                 starts=None # seconds at which the parts begin, all written with `times`; None: each when the one before ends
@@ -298,6 +306,7 @@ def _read_json(path):
     try: return json.loads(Path(path).read_text(encoding='utf8'))
     except ValueError as e: raise InputError(path, f'is damaged ({e}); --overwrite makes the result anew') from e
 
+# %% ../nbs/50_result.ipynb #32d1bdac
 class Parts:
     'The files of a result, written piece by piece.'
     def __init__(self, folder): # that exists
@@ -335,6 +344,7 @@ def _read_piece(file): # its summary, as of this version
         motion.setdefault('pieces', find_pieces(motion['control_points'], [piece['first']], piece['first'] + len(piece['frames'])))
     return piece
 
+# %% ../nbs/50_result.ipynb #aa8b6142
 @patch
 def finish(self:Parts, settings:dict, # plain values, for settings.json
            seconds:dict # stage -> seconds it took, for timing.json
@@ -349,6 +359,7 @@ def finish(self:Parts, settings:dict, # plain values, for settings.json
     write_json(self.folder/'segments.json', summary)
     return summary
 
+# %% ../nbs/50_result.ipynb #543c6820
 @patch
 def tidy(self:Parts):
     'Removes the temporary files.'
@@ -364,7 +375,6 @@ def _finish_sheet(self:Parts, n):
 
 # %% ../nbs/50_result.ipynb #2a939650
 PROGRESS = 'progress.json' # says how far an unfinished result is
-
 _RESULT = ('segments.json', PROGRESS, 'settings.json', 'timing.json', 'overlay.mp4', 'contact_sheet.png',
            'labels', 'parts', 'report.html') # names of all that belongs to a result
 
@@ -381,6 +391,7 @@ def made_folder(folder # whose parents need not exist
         for p in new:
             with suppress(OSError): p.rmdir()
 
+# %% ../nbs/50_result.ipynb #4a695a40
 @contextmanager
 def locked(folder, # that exists
            name:str='.lock' # of the file that is locked in it
@@ -394,6 +405,7 @@ def locked(folder, # that exists
 def _aside(out): # folders of earlier results, which wait there
     return [p for p in out.iterdir() if re.fullmatch(r'replaced(-\d+)?', p.name)]
 
+# %% ../nbs/50_result.ipynb #f6cbed66
 def _set_aside(out): # -> the folder where the earlier result waits, or None if there is none
     names = [n for n in _RESULT if os.path.lexists(out/n)]
     if not names: return None
@@ -406,6 +418,7 @@ def _set_aside(out): # -> the folder where the earlier result waits, or None if 
         raise
     return aside
 
+# %% ../nbs/50_result.ipynb #cd7ac952
 def _move_back(out, aside):
     for name in reversed(_RESULT): # segments.json last, as always
         if os.path.lexists(aside/name): os.replace(aside/name, out/name)
@@ -423,6 +436,7 @@ def _put_back(out, aside): # what was made in the meantime goes
 def _trace(name): # of a run that was killed before anything was written: its lock, or half of its first file
     return name == '.lock' or name.startswith(f'.{Path(PROGRESS).stem}-')
 
+# %% ../nbs/50_result.ipynb #6797b62f
 def check_output(out, # folder of a result
                  overwrite:bool=False, # replace an earlier result?
                  resume:bool=False # go on with an unfinished one?
@@ -440,6 +454,7 @@ def check_output(out, # folder of a result
                      if 'segments.json' not in there or PROGRESS in there else
                      'holds a finished result: --overwrite replaces it')
 
+# %% ../nbs/50_result.ipynb #cf8244f8
 def made_with(out # folder of a result
              ) -> dict|None: # plain values; None: nothing is there
     'The settings of the result in a folder, finished or not; an `InputError` if they are damaged.'
@@ -449,6 +464,7 @@ def made_with(out # folder of a result
     else: return None
     return made and {k: v for k, v in renamed(StreamOptions, made).items() if k != 'warnings'}
 
+# %% ../nbs/50_result.ipynb #575d8091
 def difference(before:dict, # settings of an earlier result
                now:dict # those of this run
               ) -> str: # such as 'another K: 2, not 4'; empty: there is none
@@ -516,6 +532,7 @@ def _go_on(self:Output): # reads progress
     self._new, self.frames, self.warnings = False, made['frames'], made.get('warnings', [])
     if self.frames: self.memory = read_memory(self._memory(self.frames))
 
+# %% ../nbs/50_result.ipynb #aaa1e65e
 @patch
 def _memory(self:Output, frames): return self.parts.parts/f'{frames:08d}.safetensors'
 
@@ -529,10 +546,12 @@ def _begin(self:Output): # before the first file of this run
     self._clean = True # from here on
     if self._new: self._keep_progress(0)
 
+# %% ../nbs/50_result.ipynb #35235c01
 @patch
 def _keep_progress(self:Output, frames):
     write_json(self.out/PROGRESS, dict(frames=frames, settings=self.settings, warnings=self.warnings))
 
+# %% ../nbs/50_result.ipynb #5bb07de2
 @patch
 def add(self:Output, seg:Segmentation, # the next piece
         memory:Memory, # of the linker, after this piece
@@ -547,6 +566,7 @@ def add(self:Output, seg:Segmentation, # the next piece
     self.frames = frames
     old.unlink(missing_ok=True)
 
+# %% ../nbs/50_result.ipynb #fcb13ac1
 @patch
 def note(self:Output, remarks # texts about the input; those that are known already are left out
         ):
@@ -558,6 +578,7 @@ def summary(self:Output) -> dict: # plain values
     'The content of segments.json, of a finished result.'
     return _read_json(self.out/'segments.json')
 
+# %% ../nbs/50_result.ipynb #de8e2d1b
 @patch
 def finish(self:Output, seconds:dict # stage -> seconds it took
           ) -> dict: # the content of segments.json
@@ -568,6 +589,7 @@ def finish(self:Output, seconds:dict # stage -> seconds it took
     self._tidy()
     return summary
 
+# %% ../nbs/50_result.ipynb #c41d74f2
 @patch
 def _tidy(self:Output): # what a whole result needs no more
     self.parts.tidy()
@@ -647,6 +669,7 @@ def _faults(summary): # of what is used here, the form; not the values
     else: yield from (f'no label from 0 to 255 in {s!r:.80}' for s in segments if not _has_label(s))
     if fps is not None and not (type(fps) in (int, float) and 0 < fps < math.inf): yield f'fps {fps!r:.80}'
 
+# %% ../nbs/50_result.ipynb #f3ec4b68
 def _has_label(segment):
     return isinstance(segment, dict) and type(segment.get('label')) is int and 0 <= segment['label'] <= 255
 
@@ -654,6 +677,7 @@ def _read_result_json(file):
     try: return json.loads(file.read_text(encoding='utf8'))
     except (OSError, ValueError) as e: raise InputError(file, f'cannot be read as JSON ({brief(e)})') from e
 
+# %% ../nbs/50_result.ipynb #cb86e136
 def read_result(out # folder of `ltseg segment`
                ) -> Result: # its label images are read when they are asked for
     'Reads a finished result; an `InputError` says what is missing or wrong.'

@@ -71,6 +71,7 @@ class Candidate(NamedTuple):
 def _resized(frames, size): # frames(): an iterator over (h,w) uint8
     return Frames(lambda: (resize_labels(labels, size) for labels in frames()))
 
+# %% ../nbs/70_scoring.ipynb #8c49ccfa
 def from_segmentations(predictions:Iterable # what `predict` gives
                       ) -> Iterator[Candidate]:
     'Candidates whose segments are computed when their turn comes.'
@@ -90,11 +91,13 @@ def _check_frames(predictions, shot):
             raise InputError(f'{predictions.folder}, {shot.name}', f'the frames of the table, next '
                              f'{expected or "no other"}', found or 'no other')
 
+# %% ../nbs/70_scoring.ipynb #522cb1ec
 def _flow_text(origins): # such as 'dis: opencv 5.0.0, torch 2.13'
     told = lambda values: ', '.join(f'{name} {version}' for name, version in values.items())
     known = (': '.join([o['estimator'], *map(told, o['versions'])]) for o in origins)
     return '; '.join(known) or 'unknown: no flow.json beside the files'
 
+# %% ../nbs/70_scoring.ipynb #d06f3f69
 def _check_flow(predictions, shot, base_dir):
     made, now = predictions.sequences[shot.name].get('flow'), flow_folder(shot, base_dir)
     if made not in (None, now): # None: of an early version
@@ -108,6 +111,7 @@ def _check_flow(predictions, shot, base_dir):
 
 def _read_frames(files, record): return lambda: (read_labels(f, record['size']) for f in files)
 
+# %% ../nbs/70_scoring.ipynb #f3185135
 def from_predictions(predictions:Predictions, # of `read_predictions`
                      split:Split # the table, with annotations
                     ) -> Iterator[Candidate]:
@@ -162,6 +166,7 @@ SCORE_COLUMNS = {'without': 'without ground truth', 'with': 'with ground truth'}
 _FOREGROUND = {'without': 'exceptbiggest', 'with': 'optimax_all'}
 _DAVIS = ('mean', 'recall', 'decay')
 
+# %% ../nbs/70_scoring.ipynb #9ebb5a19
 @dataclass(frozen=True)
 class Benchmark:
     'How a data set is scored.'
@@ -259,6 +264,7 @@ def _columns(benchmark, counts): # column -> counts -> yields column, score -> v
         values, hidden = benchmark.measure.score(counted), benchmark.matched
         yield column, {k: v for k, v in values.items() if column == 'with' or k not in hidden}
 
+# %% ../nbs/70_scoring.ipynb #210d127a
 def _choices(labels, annotation, rules, T, cut): # -> column -> `Choice`
     known = islice(fill_void(annotation), T) # of the frames with flow
     return dict(zip(rules, decide([COLUMN_RULES[r] for r in rules.values()], labels, known, cut)))
@@ -286,6 +292,7 @@ def score_sequence(candidate:Candidate, # segments of one sequence
     return pd.concat([_rows(shot, frames, *m) for m in _columns(benchmark, counts)],
                      ignore_index=True)
 
+# %% ../nbs/70_scoring.ipynb #1e2f30b2
 def _shown(shot): # numbers of some annotated frames
     annotated = [n for n, mask in enumerate(shot.masks) if mask is not None]
     return [annotated[n] for n in spread(len(annotated), 6)]
@@ -324,6 +331,7 @@ def _mean(frames, over, scores): # -> values by (score, statistic, column)
         scores = {score: [s for s in some if s != 'decay'] for score, some in scores.items()}
     return _summary(frames, _MEANS[over], scores).groupby('column', sort=False).mean().unstack()
 
+# %% ../nbs/70_scoring.ipynb #7fd79318
 def score_table(frames:pd.DataFrame, # of `score_sequence`, of all sequences
                 scores:Mapping, # score -> its statistics, of STATISTICS
                 means:Iterable=('sequences', 'frames') # over what; 'objects' is possible, too
@@ -394,6 +402,7 @@ def _rest_markdown(table, shown): # the other statistics, of the means only
     rest = [key for key in table if key not in shown]
     return [_table_markdown(table[table.index.str.startswith('mean over')], rest)] if rest else []
 
+# %% ../nbs/70_scoring.ipynb #36ddd500
 def _settings_rows(values, above=''): # nested values, one a line
     for key, value in values.items():
         if isinstance(value, Mapping): yield from _settings_rows(value, f'{above}{key} ')
@@ -406,6 +415,7 @@ def settings(self:Scores) -> dict: # plain values
     return dict(benchmark=self.benchmark.title, selection=dict(self.rules), cut_select=self.cut,
                 predictions=dict(self.about), flow=self.flow, warnings=list(self.notes), versions=versions())
 
+# %% ../nbs/70_scoring.ipynb #80f5e35d
 @patch
 def to_markdown(self:Scores) -> str:
     'The table in percent, with what it depends on.'
@@ -449,6 +459,7 @@ def _picture(shot, n, size): # (H,W,3) uint8
     image = Image.fromarray(read_image(shot.images[n]))
     return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR))
 
+# %% ../nbs/70_scoring.ipynb #3b0fe04c
 def sequence_sheet(shot:Shot, # its images lie below the colours; grey if there are none
                    scenes:Mapping # number of a frame -> `ScoredFrame`
                   ) -> np.ndarray: # (H,W,3) uint8
@@ -468,6 +479,7 @@ def _flat(table): # one line of headings
     flat = table.set_axis([' '.join(key) for key in table], axis=1)
     return flat.rename_axis('sequence').round(6)
 
+# %% ../nbs/70_scoring.ipynb #ebcf3d82
 @patch
 def write(self:Scores, folder): # folder: one that exists
     'Writes tables, picture and settings.'
@@ -484,6 +496,7 @@ def _save_sheet(folder, shot, scenes):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sequence_sheet(shot, scenes)).save(path)
 
+# %% ../nbs/70_scoring.ipynb #8c40d84f
 @takes(EvaluateOptions)
 def save_evaluation(candidates:Iterable[Candidate], # see `evaluate`
                     out, # folder to write

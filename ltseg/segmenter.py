@@ -37,6 +37,7 @@ def fold_labels(labels:Tensor, # (B,T,H,W) uint8, 0: background, VOID: unknown
     return (torch.where(known, (labels - 1) % (K - 1) + 1, labels) if K > 1
             else torch.where(known, 0, labels))
 
+# %% ../nbs/84_segmenter.ipynb #52b46b5d
 def dice(masks:Tensor, # (B,K,N) in [0, 1]
          truth:Tensor, # (B,J,N) of 0 and 1
         ) -> Tensor: # (B,K,J) in [0, 1]
@@ -44,6 +45,7 @@ def dice(masks:Tensor, # (B,K,N) in [0, 1]
     both = torch.einsum('bkn,bjn->bkj', masks, truth)
     return (2*both + 1) / (masks.sum(-1)[:, :, None] + truth.sum(-1)[:, None] + 1)
 
+# %% ../nbs/84_segmenter.ipynb #6139d702
 @torch.no_grad()
 def match_masks(overlap:Tensor, # (B,K,K): row k for mask k, column j for label j
           fixed:int=1, # so many of the first masks keep the label of their own number
@@ -125,6 +127,7 @@ class Recipe:
     schedule: str = 'cosine'   # of SCHEDULES
     seed: int = 123            # of the draws of K, size and Gaussian queries
 
+# %% ../nbs/84_segmenter.ipynb #caf2ee67
 RECIPES = {'synthetic': Recipe(),
            'ltms': Recipe(0., 1., segments=(), half_size=0., lr=1e-4, weight_decay=0.,
                           schedule='WarmupDecay'),
@@ -149,6 +152,7 @@ def all_but_biggest(labels:Tensor, # (B,…) integers 0…K-1: segments
     'Which segments are foreground: all but the one with the most pixels.'
     return F.one_hot(_areas(labels, K).argmax(1), K) == 0
 
+# %% ../nbs/84_segmenter.ipynb #b4fe0b76
 def union_iou(chosen:Tensor, # (B,K) boolean
               inside:Tensor, # (B,K) pixels, of `overlaps`
               outside:Tensor, # (B,K) pixels, of `overlaps`
@@ -157,6 +161,7 @@ def union_iou(chosen:Tensor, # (B,K) boolean
     union = inside.sum(1) + (chosen*outside).sum(1)
     return ratio((chosen*inside).sum(1), union)
 
+# %% ../nbs/84_segmenter.ipynb #bb6e32f8
 def foreground_iou(masks:Tensor, # (B,K,T,H,W)
                    truth:Tensor, # (B,T,H,W): 0 background, VOID unknown, others objects
                   ) -> Tensor: # (B,) in [0, 1]
@@ -182,6 +187,7 @@ class Losses(NamedTuple):
     frames: Tensor # (B,T), reconstruction of each frame; NaN if the recipe does not ask for it
     masks: Tensor  # (B,K,T,h,w) that it was measured on
 
+# %% ../nbs/84_segmenter.ipynb #b2d4a5ca
 class SampleScores(NamedTuple):
     'Scores of a batch: of each sample the frame it stands for; all of shape (B,).'
     row: Tensor          # int64, number of the row in the table of samples; -1: of none
@@ -190,6 +196,7 @@ class SampleScores(NamedTuple):
     jaccard_best: Tensor # IoU of the best union of segments; NaN where all is void
     masks_used: Tensor   # int64, how many segments have a pixel in the frame
 
+# %% ../nbs/84_segmenter.ipynb #2aba39e2
 def frame_scores(batch:Sample, # labels at the size of the masks
                  losses:Losses, # of the same batch
                 ) -> SampleScores:
@@ -243,6 +250,7 @@ def loss(self:Segmenter,
         motion, frames = self._motion(masks, batch.flow)
     return Losses(matching + motion, frames, masks)
 
+# %% ../nbs/84_segmenter.ipynb #3b8bf580
 @patch
 def _matching(self:Segmenter, logits, labels): # -> (), weighted
     known = (labels != VOID).flatten(1).any(1)
@@ -250,6 +258,7 @@ def _matching(self:Segmenter, logits, labels): # -> (), weighted
     fixed = 0 if self.network.decoder.queries.exchangeable else 1
     return self.recipe.supervised*matching_loss(logits[known], labels[known], fixed).mean()
 
+# %% ../nbs/84_segmenter.ipynb #ba1eaf8f
 @patch
 def _motion(self:Segmenter, masks, flow): # -> (), weighted, and (B,T)
     if not self.recipe.unsupervised:
@@ -274,12 +283,14 @@ def training_step(self:Segmenter,
     self.log('train/loss', loss, prog_bar=True, sync_dist=True)
     return loss
 
+# %% ../nbs/84_segmenter.ipynb #a89d8e5f
 @patch
 def _draw(self:Segmenter, labels, rng): # -> K
     if not self.recipe.apart: return int(rng.choice(self.segments))
     objects = int(labels.where(labels != VOID, 0).max()) # one segment is left for the background
     return int(rng.choice([k for k in self.segments if k > objects] or [max(self.segments)]))
 
+# %% ../nbs/84_segmenter.ipynb #800921d8
 @patch
 def validation_step(self:Segmenter,
                     batch:Sample, # of B volumes
@@ -297,6 +308,7 @@ def validation_step(self:Segmenter,
                  batch_size=len(j))
     return frame_scores(batch, losses)
 
+# %% ../nbs/84_segmenter.ipynb #13e98e33
 @patch
 def configure_optimizers(self:Segmenter):
     'AdamW and the schedule of the recipe, as Lightning wants them.'
@@ -321,6 +333,7 @@ def shrink(batch:Sample, # of frames (H,W)
                           images=small(batch.images),
                           labels=F.interpolate(batch.labels, size, mode='nearest-exact'))
 
+# %% ../nbs/84_segmenter.ipynb #3dbc1cbc
 def cut_window(batch:Sample, # of T frames
                n:int, # frames of the window
                rng:np.random.Generator, # draws where it begins
@@ -341,6 +354,7 @@ def save_weights(segmenter:Segmenter, # whose network is written
      'an `InputError`, and no file, if weights are not finite.')
     write_weights(path, segmenter.config, segmenter.network.state_dict(), asdict(segmenter.recipe), about, on)
 
+# %% ../nbs/84_segmenter.ipynb #458b8110
 @patch(cls_method=True)
 def from_pretrained(cls:Segmenter,
                     name_or_path:str='default', # a name of WEIGHTS, or a .safetensors or .ckpt file

@@ -33,6 +33,7 @@ class Frames:
 
 def _frame(x): return x.cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
 
+# %% ../nbs/61_selection.ipynb #04b761b9
 def frame_pairs(a:Iterable, # frames (H, W) of any kind, or a volume (N, H, W)
                 b:Iterable, # as many frames, of the same size
                 what:str # named in the error message
@@ -48,6 +49,7 @@ def frame_pairs(a:Iterable, # frames (H, W) of any kind, or a volume (N, H, W)
         if isinstance(e, InputError): raise
         raise _misfit(what, 'one longer than the other') from e
 
+# %% ../nbs/61_selection.ipynb #539709c4
 def _misfit(what, found): return InputError(what, 'two volumes (N, H, W) of one shape', found)
 
 # %% ../nbs/61_selection.ipynb #9eacc9c0
@@ -58,6 +60,7 @@ def tally(labels:Iterable, # frames (H, W) or a volume (T, H, W), integers 0…2
     'Pixels of each pair of label and annotation; K and M are the largest values plus 1.'
     return stack_counts([count_pairs(l, a) for l, a in frame_pairs(labels, annotation, what)])
 
+# %% ../nbs/61_selection.ipynb #72801206
 def count_pairs(l, # (H, W) integers 0…255: labels
                 a # (H, W) integers 0…255, or boolean: annotation
                )->np.ndarray: # (K, M) pixels
@@ -67,6 +70,7 @@ def count_pairs(l, # (H, W) integers 0…255: labels
         raise InputError('labels', 'integers 0…255', f'{min(l.min(), a.min())} to {max(K, M) - 1}')
     return np.bincount((l.astype(np.intp)*M + a).ravel(), minlength=K*M).reshape(K, M)
 
+# %% ../nbs/61_selection.ipynb #63b95820
 def stack_counts(counts, # T arrays (K_t, …) of integers
                  least:int=0 # K of the result is at least this
                 )->np.ndarray: # (T, K, …)
@@ -92,6 +96,7 @@ def _count(l, a=np.uint8(0)): # a frame, and its annotation if there is one
     pairs = count_pairs(l, a)
     return pairs, np.bincount(_edge(l), minlength=len(pairs)), l.shape
 
+# %% ../nbs/61_selection.ipynb #953b2163
 def _stack(frames): # of `_count`, one or more
     pairs, border, sizes = zip(*frames)
     return Counts(stack_counts(pairs), stack_counts(border), (len(sizes), *sizes[0]))
@@ -119,6 +124,7 @@ class Rule(NamedTuple):
         'The foreground, selected once for all frames together; see `select`.'
         return select(self, labels, annotation)
 
+# %% ../nbs/61_selection.ipynb #701e2ee3
 def recolour(labels, # (..., H, W) uint8
              values # (K,) boolean or uint8
             )->np.ndarray: # (..., H, W), dtype of the values
@@ -138,6 +144,7 @@ def _volume(x, what): # -> (T, H, W) uint8
         raise InputError(what, 'integers 0…255', f'{x.dtype} from {x.min()} to {x.max()}')
     return x.astype(np.uint8)
 
+# %% ../nbs/61_selection.ipynb #ec03a1d5
 def tidy_annotation(x # (T, H, W) boolean or integers 0…255
                    )->np.ndarray: # (T, H, W) uint8: 0, objects, 255 for void
     ('An annotation in which 255 means void only: if there is no other value but 0, it becomes 1. '
@@ -149,6 +156,7 @@ def tidy_annotation(x # (T, H, W) boolean or integers 0…255
 def _blobs(mask): # (H, W) boolean -> (H, W) int32: 0, and the blobs from 1
     return cv2.connectedComponents(mask.view(np.uint8), connectivity=4)[1]
 
+# %% ../nbs/61_selection.ipynb #5f8dd883
 class Choice(NamedTuple):
     'What a rule has decided for a sequence; called with a frame, it returns the foreground.'
     values: list # one array (K,) a cut: the value of each segment
@@ -173,6 +181,7 @@ def _cuts(labels, annotation, cut): # -> `Counts` of each cut
     n = len(frames) if cut == -1 else cut
     return [_stack(frames[t:t + n]) for t in range(0, len(frames), n or 1)]
 
+# %% ../nbs/61_selection.ipynb #975b58d9
 def _decide(rule, cuts, labels):
     known = [c if rule.needs_annotation else c._replace(pairs=c.pairs.sum(2, keepdims=True))
              for c in cuts]
@@ -211,6 +220,7 @@ def select(rule, # a name of `SELECTION`, or a `Rule`
     for t, frame in enumerate(labels): out[t] = choice(t, frame)
     return out
 
+# %% ../nbs/61_selection.ipynb #3bb6ccdd
 def _check_annotation(rule, labels, annotation): # -> (T, H, W) uint8 or None
     if annotation is None or not rule.needs_annotation: return None
     annotation = tidy_annotation(annotation)
@@ -290,6 +300,7 @@ def _inner_pieces(masks, shape): # T masks (H, W) -> T arrays: which of their bl
     kept = _inside(area*big, border, shape) & big
     return [kept[pieces] for pieces in owner]
 
+# %% ../nbs/61_selection.ipynb #41153dfd
 @_rule(needs_annotation=False, blobs=_inner_pieces)
 def offborder(counts:Counts # of the frames of a cut
              )->np.ndarray: # (K,) boolean
@@ -343,6 +354,7 @@ def match_pairs(score # (K, M), finite
     'The one-to-one matching with the largest sum of scores.'
     return [(int(k), int(m)) for k, m in zip(*linear_sum_assignment(score, maximize=True))]
 
+# %% ../nbs/61_selection.ipynb #ef640eda
 def _assign(pairs, first): # objects from `first` take part -> (K,) boolean; uint8 if several
     pairs = pairs[..., :VOID]
     seen = np.flatnonzero(pairs.any(axis=(0, 1)))

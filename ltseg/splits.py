@@ -43,6 +43,7 @@ def _refuse(what, # the file or folder
     count = f'{len(problems)} problem' + ('s' if len(problems) > 1 else '')
     raise InputError(what, expected, f'{count}:{shown}{more}')
 
+# %% ../nbs/60_splits.ipynb #e4baa246
 def _printable(text): # names of files may hold anything
     return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
@@ -52,6 +53,7 @@ COLUMNS = (*FILE_COLUMNS, 'Sequence', 'Sequence_Index') # all that a table has
 MAX_CSV = 100_000_000 # bytes: a million rows; beyond that the file is hardly a table
 MAX_CELLS = 5_000_000 # a Python string each: half a gigabyte
 
+# %% ../nbs/60_splits.ipynb #ed034e9a
 def _lines(f, size, path): # yields (number, cells) of the lines that are not blank
     if size > MAX_CSV: raise InputError(path, f'a CSV of {MAX_CSV:,} bytes at most', f'{size:,}')
     text = io.TextIOWrapper(f, 'utf-8-sig', newline='')
@@ -73,6 +75,7 @@ def _check_heading(path, heading):
         raise InputError(path, 'the columns ' + ', '.join(COLUMNS), found)
     _refuse(path, 'every column once', (f'{c} twice' for c in COLUMNS if heading.count(c) > 1))
 
+# %% ../nbs/60_splits.ipynb #dcb18c00
 def parse_cells(f, # binary file
                 size:int, # its length, bytes
                 path, # named in errors
@@ -93,6 +96,7 @@ def parse_cells(f, # binary file
     if not rows: raise InputError(path, 'a row or more under the heading', 'none')
     return pd.DataFrame(rows, index=numbers, columns=heading, dtype='string')
 
+# %% ../nbs/60_splits.ipynb #f49d7ad0
 def _read_cells(path): # -> DataFrame, all columns as str, blank: ''; index: numbers of lines
     with open(path, 'rb') as f: return parse_cells(f, os.fstat(f.fileno()).st_size, path)
 
@@ -106,6 +110,7 @@ def _unsafe(path:str): # -> what is wrong with a relative path as such; None: no
     if '..' in parts: return 'has ".."'
     if parts <= {'', '.'}: return 'names nothing'
 
+# %% ../nbs/60_splits.ipynb #98419323
 class _Inside:
     'Checks files below a folder; each folder on the way is resolved once.'
 
@@ -162,6 +167,7 @@ def _row_problems(cells): # yields (line, problem) of all but the files
         if not re.fullmatch('[0-9]{1,9}', index):
             yield line, f'Sequence_Index {index[:100]!r} is no whole number from 0'
 
+# %% ../nbs/60_splits.ipynb #2957e138
 def _twice_problems(cells):
     seen = {}
     for line, name, index in zip(cells.index, cells.Sequence, cells.Sequence_Index):
@@ -169,6 +175,7 @@ def _twice_problems(cells):
         if first != line: yield line, f'Sequence {name[:100]!r}, Sequence_Index {index[:100]!r}: ' \
                                       f'as in line {first}'
 
+# %% ../nbs/60_splits.ipynb #300dcce4
 def _file_problems(cells, base_dir, columns):
     inside = _Inside(base_dir)
     for column in (c for c in FILE_COLUMNS if c in cells):
@@ -185,6 +192,7 @@ def _check_cells(cells, # as `_read_cells` gives them
     _refuse(what, f'a DataSplit of files in {base_dir}',
             (f'line {line}: {p}' for line, p in sorted(problems)))
 
+# %% ../nbs/60_splits.ipynb #9a845561
 def _tidy(cells): # -> the table of a `Split`
     ours = cells[[c for c in COLUMNS if c in cells]] # of the others there may be two of a name
     table = ours.reindex(columns=COLUMNS).astype('string').replace('', pd.NA)
@@ -209,6 +217,7 @@ def find_split(data_file, # a name or path without _{part}.csv, or the path of a
     looked = ', '.join(dict.fromkeys(str(file.absolute()) for file in places))
     raise InputError(f'data_file {data_file}', f'nothing of that name; looked for {looked}')
 
+# %% ../nbs/60_splits.ipynb #bf1cfb68
 def _places(data_file, base_dir, part): # where the CSV may be
     name = str(data_file) if _is_csv(data_file) else f'{data_file}_{part}.csv'
     return [folder/name for folder in (Path(), Path(base_dir), Path(base_dir)/'DataSplit')]
@@ -237,6 +246,7 @@ class Request(NamedTuple):
 
     def __str__(self): return f'{self.column}{self.offset:+d}' if self.offset else self.column
 
+# %% ../nbs/60_splits.ipynb #29139181
 ROW = Request('Sequence') # no file: the row itself, which every sequence has
 
 def parse_request(text:str, # such as 'Flow-4'
@@ -248,6 +258,7 @@ def parse_request(text:str, # such as 'Flow-4'
                          'frames, such as Flow-4 or Image+1', repr(text))
     return Request(match[1], int(match[2] or 0))
 
+# %% ../nbs/60_splits.ipynb #262eee98
 def parse_requests(texts:Iterable, # strings, or one string with words
                   )->list: # of `Request`
     'Several requests, such as those of `--inputs`; `InputError` if there are none.'
@@ -278,6 +289,7 @@ def _stretches(table, column): # -> DataFrame (row, first, last) of each row's s
     ends = ends.groupby(table.Sequence).ffill()
     return ends.groupby(table.Sequence).bfill().fillna(-1).astype('int64')
 
+# %% ../nbs/60_splits.ipynb #1e48b44f
 def _answer(table, request, rule): # -> rows that answer, -1: none, for every row of the table
     row, first, last = (c.to_numpy() for _, c in _stretches(table, request.column).items())
     index = rule(table.Sequence_Index.to_numpy() + request.offset, first, last)
@@ -335,6 +347,7 @@ def _level(folder, resolution): # -> the folder whose subfolders are the sequenc
     if not found or any(map(_has_pictures, found.values())): return folder
     return _pick(found, resolution, folder, 'a resolution (--resolution)')
 
+# %% ../nbs/60_splits.ipynb #03272a6c
 def _annotations(folder, choice): # -> folder of the annotations; None: there is none
     found = {n: p for n, p in _folders(folder).items() if n.startswith('Annotations')}
     if choice.annotations is not None: return choose(found, choice.annotations, '--annotations')
@@ -350,6 +363,7 @@ def _read_list(file): # -> sequences, each once
 def _read_lists(folder): # -> {part: sequences}
     return {p: _read_list(folder/f'{p}.txt') for p in PARTS if (folder/f'{p}.txt').is_file()}
 
+# %% ../nbs/60_splits.ipynb #34fac572
 def _image_sets(folder, image_set): # -> {part: sequences}; {}: no lists
     if not folder.is_dir():
         if image_set is None: return {}
@@ -374,6 +388,7 @@ def _davis(folder, choice):
         raise InputError(folder, f'frames or annotations in {choice.resolution}', found)
     return Layout(*map(_folders, places), parts=_image_sets(folder/'ImageSets', choice.image_set))
 
+# %% ../nbs/60_splits.ipynb #5154576b
 def _segtrack(folder, choice):
     frames, masks = folder/'JPEGImages', folder/'GroundTruth'
     if frames.is_dir() and masks.is_dir(): return Layout(_folders(frames), _folders(masks))
@@ -385,6 +400,7 @@ def _beside(frames): # -> {sequence: folder of annotations} where they lie with 
     return {name: path/'GroundTruth' for name, path in frames.items()
             if (path/'GroundTruth').is_dir()}
 
+# %% ../nbs/60_splits.ipynb #4a55b43d
 def _fbms(folder, choice):
     parts, frames = {}, {}
     for part, name in (('train', 'Trainingset'), ('test', 'Testset')):
@@ -396,6 +412,7 @@ def _fbms(folder, choice):
         if found: parts[part], frames = list(found), frames | found
     return Layout(frames, _beside(frames), parts) if frames else None
 
+# %% ../nbs/60_splits.ipynb #77759da1
 def _plain(folder, choice):
     inner = {n: p for n, p in _folders(folder).items() if n not in (*_OURS, 'GroundTruth')}
     here, deeper = _has_pictures(folder), any(map(_has_pictures, inner.values()))
@@ -412,6 +429,7 @@ LAYOUTS = { # name -> (what it looks like, its reader); tried in this order
     'fbms': ('Trainingset/SEQUENCE, Testset/SEQUENCE', _fbms),
     'plain': ('frames in the folder, or in SEQUENCE/', _plain)}
 
+# %% ../nbs/60_splits.ipynb #90c6fcfa
 def read_layout(folder, # of a data set
                 layout=None, # a name in `LAYOUTS`; None: the first that fits
                 choice:DavisChoice=DavisChoice(), # what to take, in the layout davis only
@@ -442,6 +460,7 @@ def _number(stem): # the last number in a name; None: there is none
     digits = re.findall('[0-9]+', stem)
     return int(digits[-1]) if digits else None
 
+# %% ../nbs/60_splits.ipynb #b5cba962
 def _frame_of(mask, stems): # -> stem of the frame that a mask belongs to; None: there is none
     stem = mask.stem.removesuffix('_gt')
     if stem in stems: return stem
@@ -454,6 +473,7 @@ def _object_folders(folder): # -> folders of masks, one per object
     if here and inner: raise InputError(folder, 'masks, or a folder of them an object', 'both')
     return [folder] if here or not inner else list(inner.values())
 
+# %% ../nbs/60_splits.ipynb #22302938
 def _match(folder, stems): # -> {stem: {object: file}}, problems
     masks, problems = defaultdict(dict), []
     for label, place in enumerate(_object_folders(folder), 1):
@@ -479,6 +499,7 @@ def _clip(name, layout, inside): # -> _Clip, problems
     wrong = ((f, inside.problem(_relative(f, inside.base))) for f in files)
     return _Clip(name, frames, masks), problems + more + [f'{f} {w}' for f, w in wrong if w]
 
+# %% ../nbs/60_splits.ipynb #2416e19d
 def _relative(path, base): return path.relative_to(base).as_posix()
 
 # %% ../nbs/60_splits.ipynb #b05d60db
@@ -494,6 +515,7 @@ def merge_masks(masks:dict, # object (1 … 254) -> file with its mask
         labels[mask > mask.max() / 2] = label
     return labels
 
+# %% ../nbs/60_splits.ipynb #9a3f7a57
 def _several(clip): return any(max(objects) > 1 for objects in clip.masks.values())
 
 def _gt_masks(clip, folder, new, progress): # -> {stem: file}, merged ones in `folder`, now still in `new`
@@ -504,6 +526,7 @@ def _gt_masks(clip, folder, new, progress): # -> {stem: file}, merged ones in `f
         write_palette_png(new/clip.name/f'{stem}.png', merge_masks(objects))
     return merged
 
+# %% ../nbs/60_splits.ipynb #c2506f85
 @contextmanager
 def _new_masks(folder, several): # a folder to write in, which takes the place of `folder` if all goes well
     if not several: yield folder; return
@@ -543,6 +566,7 @@ def write_split(table:pd.DataFrame, # with `COLUMNS`
     _write_tables({path: table[list(COLUMNS)]})
     return path
 
+# %% ../nbs/60_splits.ipynb #c7b5bb67
 def _write_tables(tables): # {path: table}: all of them or none
     with ExitStack() as stack:
         for path, table in tables.items():
@@ -600,6 +624,7 @@ def split_folder(folder, # of a data set, in one of `LAYOUTS`
     _write_tables({files[p]: pd.concat([tables[n] for n in parts[p]])[list(COLUMNS)] for p in PARTS})
     return list(files.values())
 
+# %% ../nbs/60_splits.ipynb #264a3653
 def _clips(layout, names, base):
     inside = _Inside(base)
     clips, problems = zip(*(_clip(name, layout, inside) for name in names))
@@ -613,6 +638,7 @@ class Pair(NamedTuple):
     second: str # the later frame
     flow: str   # from the first to the second
 
+# %% ../nbs/60_splits.ipynb #405249c3
 def _pairs(split, folder, ending): # -> {(sequence, index): Pair}
     pairs = {}
     for a, b in pairwise(split.table.itertuples(index=False)):
@@ -622,6 +648,7 @@ def _pairs(split, folder, ending): # -> {(sequence, index): Pair}
             pairs[a.Sequence, a.Sequence_Index] = Pair(a.Image, b.Image, str(name))
     return pairs
 
+# %% ../nbs/60_splits.ipynb #cfea0564
 def _by_folder(pairs): # -> {folder: [Pair]}; one file for two pairs is an error
     files, problems = {}, []
     for pair in pairs:
@@ -648,6 +675,7 @@ def _read_record(folder): # -> dict
         raise InputError(folder/_RECORD, 'damaged; remove the folder, and the flow is estimated anew')
     return record
 
+# %% ../nbs/60_splits.ipynb #ce139cd8
 @cache
 def _digest(file, state): # of the bytes of a file; state: its size and time of change
     return hashlib.sha256(Path(file).read_bytes()).hexdigest()[:16]
@@ -656,6 +684,7 @@ def _image_digest(file):
     status = os.stat(file)
     return _digest(file, (status.st_size, status.st_mtime_ns))
 
+# %% ../nbs/60_splits.ipynb #74d11ea4
 def _record_problems(base, folder, method, bad_flow, pairs): # yields strings
     place = os.path.realpath(base/folder)
     if not Path(place).is_relative_to(base): yield f'{folder} leads outside, to {place}'
@@ -692,6 +721,7 @@ def _runs(pairs): # -> lists of pairs, in each of which a pair begins where the 
         else: runs.append([pair])
     return runs
 
+# %% ../nbs/60_splits.ipynb #06fdb09b
 def _estimate_run(run, base, estimator, bad_flow): # yields (pair, flow)
     def estimate(first, second): # (path, picture) each
         (one, a), (two, b) = first, second
@@ -721,6 +751,7 @@ def _filled(file, flows): # flows: {(sequence, index): path} -> the table with t
     cells['Flow'] = [flows.get(k, '') for k in key]
     return cells
 
+# %% ../nbs/60_splits.ipynb #02d18587
 def _read_parts(data_file, base_dir): # -> the tables that are there, one at least
     if _is_csv(data_file): return [read_split(data_file, base_dir, columns=['Image'])]
     there = [p for p in PARTS if any(f.is_file() for f in _places(data_file, base_dir, p))]
@@ -734,6 +765,7 @@ def _check_folders(base, folders, method, bad_flow):
     _refuse('flow files', f'flow by {method} of the images in the tables (else: --label, --out)',
             problems)
 
+# %% ../nbs/60_splits.ipynb #0d6fe3ea
 def _estimate(base, folders, method, make, bad_flow, progress): # -> flows estimated, flows kept
     todo = {f: [p for p in pairs if not (base/p.flow).exists()] for f, pairs in folders.items()}
     total, left = (sum(map(len, some.values())) for some in (folders, todo))

@@ -39,6 +39,7 @@ def _apply(matrix, x): # (N,2,2), (N or 1,h,w,2) -> (N,h,w,2); einsum takes four
     m = matrix[:, :, :, None, None]
     return np.stack([m[:, r, 0]*x[..., 0] + m[:, r, 1]*x[..., 1] for r in range(2)], -1)
 
+# %% ../nbs/75_synthetic.ipynb #9e5e67b8
 @dataclass
 class Layer:
     'A textured sheet and its motion over N frames; lengths in half frame heights.'
@@ -97,6 +98,7 @@ def noise(rng, # numpy's `Generator`, here and below
         out += rough**o * cv2.resize(small, (w, h), interpolation=cv2.INTER_CUBIC)
     return (out - out.mean()) / (out.std() + 1e-6)
 
+# %% ../nbs/75_synthetic.ipynb #08aef387
 def random_texture(rng, size)->np.ndarray: # (h, w), pixels -> (h,w,3) uint8, RGB
     'A random texture.'
     h, w = size
@@ -156,6 +158,7 @@ def blob(rng, n): # n: pixels per side -> (n,n) float, positive inside
                      for o in range(1, 7))
     return edge.clip(.2, .95) - r
 
+# %% ../nbs/75_synthetic.ipynb #f7f1f5ca
 def cloud(rng, n): # n: pixels per side -> (n,n) float, positive inside
     'Noise under a dome: an outline with bays, holes and islands.'
     r = _polar(n)[0]
@@ -175,6 +178,7 @@ def limb(rng, n): # n: pixels per side -> (n,n) float, positive inside
     width = rng.uniform(.12, .3)*(1 - .3*y)
     return np.minimum(width - np.abs(x + .15*np.sin(2.5*y + rng.uniform(0, 6))), .93 - np.abs(y))
 
+# %% ../nbs/75_synthetic.ipynb #331c7b37
 SHAPES = (blob, blob, cloud, box) # one of them is drawn for a random outline
 
 def random_alpha(rng, n=160, # pixels per side
@@ -200,6 +204,7 @@ def wander(rng, n, # frames
     path = np.cumsum(speed*velocity, 0)
     return (path - path[n//2]).astype(np.float32)
 
+# %% ../nbs/75_synthetic.ipynb #3d9a2e36
 def turn(angle, # (N,) radians, from x to y, which is clockwise in the picture
          zoom=1., # (N,) or one number, factor
         )->np.ndarray: # (N,2,2) float32
@@ -207,6 +212,7 @@ def turn(angle, # (N,) radians, from x to y, which is clockwise in the picture
     c, s = np.cos(angle)*zoom, np.sin(angle)*zoom
     return np.stack([np.stack([c, -s], -1), np.stack([s, c], -1)], -2).astype(np.float32)
 
+# %% ../nbs/75_synthetic.ipynb #cbdd2e44
 def stop(rng, path): # (n,dims) -> (n,dims)
     'The same path, stopped at a random frame, or started at it.'
     n = len(path)
@@ -214,6 +220,7 @@ def stop(rng, path): # (n,dims) -> (n,dims)
     still = np.arange(n).clip(max=k) if rng.random() < .5 else np.arange(n).clip(min=k)
     return path[still]
 
+# %% ../nbs/75_synthetic.ipynb #743e2b0f
 def gait(rng, path): # (n,dims) -> (n,dims) float32
     'The same path at a pace that drops to zero once in each period of 5 to 30 frames.'
     n, period = len(path), rng.uniform(5, 30)/(2*np.pi)
@@ -233,6 +240,7 @@ class Camera:
         'Matrix (N,2,2) and shift (N,2) of a layer as the camera sees them.'
         return self.matrix @ matrix, np.einsum('nij,nj->ni', self.matrix, shift) + depth*self.way
 
+# %% ../nbs/75_synthetic.ipynb #87a2f7ef
 def random_camera(rng, n, # frames
                   speed, # half frame heights per frame
                  )->Camera:
@@ -285,6 +293,7 @@ def object_layers(rng, camera:Camera, # of N frames
     layers.insert(int(rng.integers(len(layers)+1)), body) # limbs behind the body and before it
     return layers
 
+# %% ../nbs/75_synthetic.ipynb #07dcffd0
 def _limb_layer(rng, camera, label, own, path, radius, depth, texture):
     n, length = len(path), radius*rng.uniform(.5, .9)
     joint = rng.uniform(-.45, .45, 2)*radius
@@ -327,6 +336,7 @@ def random_layers(rng, n, # frames
     if rng.random() < .15: layers.append(_still_layer(rng, camera, n, textures))
     return layers
 
+# %% ../nbs/75_synthetic.ipynb #15e9eb9c
 def _still_layer(rng, camera, n, textures):
     matrix, shift = camera.see(np.tile(np.eye(2, dtype=np.float32), (n, 1, 1)),
                                np.tile(rng.uniform(-1, 1, 2).astype(np.float32)
@@ -349,6 +359,7 @@ class Scene:
         'True flow from each frame to the next, (2,T,H,W) float32, pixels.'
         return _true_flow(self.layers, self.owner)
 
+# %% ../nbs/75_synthetic.ipynb #40e25484
 def _sheet_map(layer, points, shape):
     # pixel coordinates in the layer's texture of the points that are seen, (N,h,w,2)
     return (points/layer.radius + 1)/2 * (np.float32(shape[::-1]) - 1)
@@ -370,6 +381,7 @@ def render(layers, # of `Layer`, back to front, all with the same number of fram
             _paint(layer, cv2.resize(maps[n], (W, H)), frames[n], labels[n], owner[n], number)
     return Scene(frames, labels, owner, layers)
 
+# %% ../nbs/75_synthetic.ipynb #74a997ce
 def _paint(layer, where, frame, label, owner, number): # in place
     cover = None if layer.alpha is None else cv2.remap(layer.alpha, where, None, cv2.INTER_LINEAR)
     if cover is None: rows = cols = slice(None)
@@ -402,6 +414,7 @@ def _true_flow(layers, owner):
                                       * np.float32(H/2))
     return torch.from_numpy(np.ascontiguousarray(flow.transpose(3, 0, 1, 2)))
 
+# %% ../nbs/75_synthetic.ipynb #6acdacc9
 def _extent(mask):
     if not mask.any(): return None, None
     x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
@@ -420,6 +433,7 @@ def photograph(rng, frames, # (N,H,W,3) uint8
         out.append(np.clip(image*np.float32(gain) + speckle, 0, 255).astype(np.uint8))
     return out
 
+# %% ../nbs/75_synthetic.ipynb #a6d8dd62
 def estimated_flow(frames, # N pictures (H,W,3) uint8
                    estimator:FlowEstimator, # such as `DIS()`
                    size, # of the result, (h, w)
@@ -487,6 +501,7 @@ class _Volumes(Dataset): # rendered when they are asked for
     def __len__(self): return len(self.seeds)
     def __getitem__(self, k): return self.seeds[k], *self.maker(self.seeds[k])
 
+# %% ../nbs/75_synthetic.ipynb #9b5ef37b
 def rendered(maker:Callable, # seed -> flow (2,T,h,w), labels (T,h,w), such as a `SceneMaker`
              seeds:Sequence[int], # of the volumes
              workers:int=0 # processes that render; 0: this one
@@ -504,6 +519,7 @@ def shard_record(maker:SceneMaker, # of the volumes
     'What a shard is made from.'
     return dict(volumes=n, seed=seed) | maker.about
 
+# %% ../nbs/75_synthetic.ipynb #b1bcb059
 def make_shard(folder, # for the files, which are written whole and replace older ones
                maker:SceneMaker, # of the volumes
                n:int, # number of volumes
@@ -547,6 +563,7 @@ def demo_scene(n_frames:int=25, # length of the clip
                             np.zeros((0, 3), np.float32), np.zeros((n_frames, 0, 2), np.float32)))
     return render(layers, size)
 
+# %% ../nbs/75_synthetic.ipynb #be0a0fa6
 def _rich_texture(rng, n): # well textured: a demonstration is no place for the aperture problem
     colour = rng.uniform(60, 195, 3)
     grey = noise(rng, (n, n), coarsest=8, octaves=5, rough=.8)[..., None]

@@ -61,6 +61,7 @@ def _of_shard(s): # length and size of the volumes of the first shard; None each
     except (IndexError, OSError, ValueError): return None, None # what is wrong is said when it is opened
     return T, tuple(size)
 
+# %% ../nbs/88_train.ipynb #ff5ace69
 def _defaults(s):
     known = _PUBLISHED if s.data_file else _GENERATED
     network = None if s.finetune else s.network or known['network']
@@ -92,6 +93,7 @@ def _idle(s): # -> {setting: why it has no effect}
         idle |= dict.fromkeys(('network', 'norm', 'queries', 'decoder'), 'the network is that of the weights (--finetune)')
     return idle
 
+# %% ../nbs/88_train.ipynb #a7f14c45
 def _check_idle(s):
     plain = {f.name: f.default for f in fields(TrainSettings)}
     idle = {n: why for n, why in _idle(s).items() if getattr(s, n) != plain[n]}
@@ -127,6 +129,7 @@ def _split(dataset, val, gap=0): # the last `val` items (at most a fifth) are fo
     cut = len(dataset) - n
     return Subset(dataset, range(max(1, cut - gap))), Subset(dataset, range(cut, len(dataset)))
 
+# %% ../nbs/88_train.ipynb #2edcb001
 def _mixture(s, shards, windows): # windows: of videos; None: there are none
     train, val = zip(*[_split(shard, s.val) for shard in shards]) if shards else ((), ())
     weights = [(1 - s.real_share if windows else 1.)/len(train) for _ in train]
@@ -143,6 +146,7 @@ SCENES = { # name -> function of settings and flow estimator, to a maker of volu
                                             textures=PhotoTextures(s.textures) if s.textures else random_texture),
     'deep': lambda s, estimator: DeepSceneMaker(estimator, s.length, tuple(s.size))}
 
+# %% ../nbs/88_train.ipynb #17a03dd8
 def _check_own_shard(s, own, maker): # is what is there what would be rendered?
     if not (own/'labels.npy').exists(): return
     there, wanted = ShardData(own).about, shard_record(maker, s.synthetic, s.seed)
@@ -152,6 +156,7 @@ def _check_own_shard(s, own, maker): # is what is there what would be rendered?
         raise InputError(own, f'rendered with {listed(there)}, and this run asks for {listed(wanted)}; remove it, or '
                          f'take another folder (--shards {own} trains on it as it is)')
 
+# %% ../nbs/88_train.ipynb #b22445c9
 def _check_volumes(s, folder, shard):
     T, *size = shard.labels.shape[1:]
     if (T, *size) != (s.length, *s.size):
@@ -186,6 +191,7 @@ def _split_data(s):
                      workers=s.workers, augmentations=s.augment, perturbations=s.perturb,
                      seed=s.seed, bad_flow=s.bad_flow)
 
+# %% ../nbs/88_train.ipynb #4976e690
 def build_data(s:TrainSettings, # its sources are opened, rendered or estimated
               ) -> pl.LightningDataModule:
     'The data of a run; an `InputError` if there are none, or too few.'
@@ -204,6 +210,7 @@ def _recipe(s):
     _check_weights(s, recipe)
     return recipe
 
+# %% ../nbs/88_train.ipynb #ce8571fb
 _BLIND = ('loss', 'distance', 'regularisation', 'motion_model') # settings of the loss without ground truth
 
 def _check_weights(s, recipe): # each loss has something to learn from, and each setting a loss
@@ -219,6 +226,7 @@ def _check_weights(s, recipe): # each loss has something to learn from, and each
     if not (recipe.supervised or recipe.unsupervised):
         raise InputError('--supervised, --unsupervised', 'both are 0, and nothing would be learnt')
 
+# %% ../nbs/88_train.ipynb #413b64df
 def _config(s):
     changes = _given(s, 'norm', 'queries', 'decoder')
     if s.masks is not None: changes['n_queries'] = s.masks
@@ -246,10 +254,12 @@ def _wandb(s):
         raise InputError('--logger wandb', f'Weights & Biases did not start ({brief(e)}); WANDB_MODE=offline '
                          'does without an account') from e
 
+# %% ../nbs/88_train.ipynb #feaa0cb6
 def _end_wandb(status): # 0: all went well
     run = getattr(sys.modules.get('wandb'), 'run', None)
     if run is not None: run.finish(exit_code=status)
 
+# %% ../nbs/88_train.ipynb #6a629a28
 def read_metrics(out, # the folder of a run
                 ) -> pd.DataFrame: # a row for each step at which something was logged
     ('What a run has logged, over all its starts; steps repeated after a kill count once. '
@@ -294,6 +304,7 @@ class _ResultsCSV(Callback):
     def _write(self, text):
         with atomic_path(self.path) as tmp: tmp.write_text(text, encoding='utf8')
 
+# %% ../nbs/88_train.ipynb #5998429e
 def _from_all(rows, processes): # the rows of all processes; Lightning repeats some to share evenly
     if processes == 1: return rows
     parts = [None]*processes
@@ -311,6 +322,7 @@ def _checkpoints(out):
     best = ModelCheckpoint(filename='best', monitor='val/loss', save_on_train_epoch_end=False, **keep)
     return best, ModelCheckpoint(filename='last', save_on_train_epoch_end=True, **keep)
 
+# %% ../nbs/88_train.ipynb #8c84badb
 _IN_CHECKPOINT = {'state_dict', 'global_step', 'optimizer_states', 'lr_schedulers', 'loops'}
 
 def _problem(path, segmenter): # what is wrong with a checkpoint of this network; None: nothing
@@ -321,6 +333,7 @@ def _problem(path, segmenter): # what is wrong with a checkpoint of this network
     if shapes(found['state_dict']) != shapes(segmenter.state_dict()): return 'of another network'
     if not all(v.isfinite().all() for v in found['state_dict'].values()): return 'of weights that are not finite'
 
+# %% ../nbs/88_train.ipynb #92f083ce
 def _start(s, resume, segmenter): # -> the checkpoint to go on from; None: begin
     last, best = (Path(s.out)/f'{n}.ckpt' for n in ('last', 'best'))
     if not (resume and last.exists()): return None
@@ -338,6 +351,7 @@ def _read_settings(path): # of a run
     try: return json.loads(path.read_text('utf8'))
     except (ValueError, OSError) as e: raise InputError(path, 'damaged, no JSON in UTF-8; take a new folder') from e
 
+# %% ../nbs/88_train.ipynb #5beb5ad7
 @rank_zero_only
 def _check_folder(s, resume): # is it free, or that of the same run?
     out, path, mine = Path(s.out), Path(s.out)/'settings.json', _acting(s)
@@ -352,6 +366,7 @@ def _check_folder(s, resume): # is it free, or that of the same run?
     listed = lambda values: ', '.join(f'{k}={values.get(k)}' for k in other)
     if other: raise InputError(path, f'this run began with {listed(before)}, not {listed(mine)}')
 
+# %% ../nbs/88_train.ipynb #7c72e100
 @rank_zero_only
 def _claim(s, data): # only now: what is refused leaves no trace
     path = Path(s.out)/'settings.json'
@@ -416,6 +431,7 @@ def _undone_if_vain(out):
         raise
     _end_wandb(0)
 
+# %% ../nbs/88_train.ipynb #b79395c3
 def _say_kept(e, folder):
     last, ready = folder.out/'last.ckpt', [n for n in _PREPARED if (folder.out/n).exists()]
     if last.exists(): text = f'stopped; what was trained until step {_step(last)} is kept, and --resume goes on from there'
@@ -484,6 +500,7 @@ def trainer_options() -> list[str]:
     'The names of the options of Lightning that pass through.'
     return [n for n in inspect.signature(pl.Trainer.__init__).parameters if n not in _OURS]
 
+# %% ../nbs/88_train.ipynb #8f42935c
 def _options(s):
     known = dict.fromkeys(trainer_options())
     for name in s.trainer: choose(known, name, 'option of the Trainer')
@@ -497,6 +514,7 @@ def _options(s):
     return dict(max_epochs=epochs, devices=1, gradient_clip_val=5., num_sanity_val_steps=0,
                 log_every_n_steps=20) | s.trainer
 
+# %% ../nbs/88_train.ipynb #90db83a3
 def _limit_batches(s, trainer, data): # of an epoch, once it is known how many processes share it
     there = len(data.train_dataloader())
     if isinstance(data, SplitData): there = max(1, there//trainer.world_size)
@@ -505,6 +523,7 @@ def _limit_batches(s, trainer, data): # of an epoch, once it is known how many p
     trainer.limit_train_batches = batches
     if 'log_every_n_steps' not in s.trainer: trainer.log_every_n_steps = min(20, max(1, batches))
 
+# %% ../nbs/88_train.ipynb #5f8402bc
 def _callbacks(s, progress):
     out = [TQDMProgressBar(refresh_rate=10) if progress else _Lines()]
     if s.average: out.append(EMAWeightAveraging(decay=s.average))
@@ -516,6 +535,7 @@ def _refusal(s, e): # of Lightning's, about its options
     given = ', '.join(f'{spelling(k)} {v}' for k, v in s.trainer.items())
     return InputError(given or 'options of the Trainer', f"Lightning's Trainer refuses this: {brief(e)}")
 
+# %% ../nbs/88_train.ipynb #8c8f5242
 def _trainer(s, callbacks, progress):
     options = _options(s)
     try:
@@ -527,6 +547,7 @@ def _trainer(s, callbacks, progress):
     except InputError: raise
     except (MisconfigurationException, ValueError, TypeError, ImportError) as e: raise _refusal(s, e) from e
 
+# %% ../nbs/88_train.ipynb #ec6e6853
 def _fit(s, trainer, segmenter, data, start):
     main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT)
@@ -537,11 +558,13 @@ def _fit(s, trainer, segmenter, data, start):
     finally:
         if main: signal.signal(signal.SIGINT, handler)
 
+# %% ../nbs/88_train.ipynb #bd768c0b
 @rank_zero_only
 def _save(s, best, segmenter): # the weights of the best validation, or if there was none, the last
     trained = Segmenter.from_pretrained(best.best_model_path) if best.best_model_path else segmenter
     save_weights(trained, Path(s.out)/'weights.safetensors', _about(s, best))
 
+# %% ../nbs/88_train.ipynb #40d74455
 @takes(TrainSettings)
 def train(s:TrainSettings|None=None, # what defines the run; None: `settings` do
           resume:bool=False, # go on from the last checkpoint in the folder of the run, if there is one

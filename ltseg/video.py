@@ -43,7 +43,6 @@ av = _Late('av')
 # %% ../nbs/10_video.ipynb #27dfc560
 VIDEO_ENDINGS = ('.mp4', '.m4v', '.mov', '.mkv') # of the files that `write_video` can write
 _BT709, _LIMITED = 1, 1 # FFmpeg's numbers
-
 _SLOWEST, _FASTEST = Fraction(1, 1000), 1000 # frames per second that players and containers take
 
 def _add_h264(container, size, fps, crf, in_order):
@@ -59,6 +58,7 @@ def _add_h264(container, size, fps, crf, in_order):
     context.color_range = _LIMITED
     return stream
 
+# %% ../nbs/10_video.ipynb #36c98b72
 def _yuv(frame):
     h, w = frame.shape[:2]
     even = np.pad(frame, ((0, h % 2), (0, w % 2), (0, 0)), mode='edge')
@@ -74,6 +74,7 @@ def _checked(frames, what, least): # yields the frames, `least` or more
         yield array
     if n < least: raise InputError(what, f'{least} frames or more', f'{n}')
 
+# %% ../nbs/10_video.ipynb #cc886df5
 def _check_frame(frame, what, n, shape): # n: its number; shape: of those before, None: it is the first -> array
     array = np.asanyarray(frame)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
@@ -156,6 +157,7 @@ def open_writer(path, # `.mp4` (for browsers), `.m4v`, `.mov` or `.mkv`; whole o
         yield writer
         writer.close()
 
+# %% ../nbs/10_video.ipynb #7bf657c9
 def write_video(path, # `.mp4`, `.m4v`, `.mov` or `.mkv`; whole or absent
                 frames, # iterable of (H, W, 3) uint8 RGB frames, one or more, all of one size
                 fps:float=25, crf:int=18, times=None, aspect:float=1.): # see `open_writer`
@@ -176,6 +178,7 @@ def reduced_size(size, # (H, W)
     h = min(max(1, int(H*scale)), int(max_pixels))
     return h, min(max(1, int(W*scale)), int(max_pixels // h))
 
+# %% ../nbs/10_video.ipynb #78fb4237
 def reduce_frame(frame, # (H, W, 3) uint8
                  max_pixels=None # largest area in pixels; None: no limit
                 )->np.ndarray: # (h, w, 3) uint8
@@ -202,6 +205,7 @@ def _logged(): # a list of the errors that FFmpeg reports in this thread
         av.logging.set_level(level)
         av.logging.set_skip_repeated(skips)
 
+# %% ../nbs/10_video.ipynb #36b9df76
 @contextmanager
 def _container(file, what, **options): # opens; what FFmpeg dislikes becomes an InputError
     with _logged() as log:
@@ -211,6 +215,7 @@ def _container(file, what, **options): # opens; what FFmpeg dislikes becomes an 
             raise InputError(what, 'a complete video that FFmpeg can read', found) from e
     with container: yield container
 
+# %% ../nbs/10_video.ipynb #a29c6ef0
 def _picture(container, what): # the video stream, ready to be decoded
     stream = container.streams.best('video')
     if stream is None or container.format.name in _NO_VIDEO:
@@ -220,6 +225,7 @@ def _picture(container, what): # the video stream, ready to be decoded
     stream.codec_context.options = {'max_pixels': str(PIXEL_LIMIT)} # if it grows midway
     return stream
 
+# %% ../nbs/10_video.ipynb #be8db79a
 @contextmanager
 def _opened(path): # (container, video stream)
     with _container(str(Path(path).absolute()), path) as container: # absolute: never taken for a URL
@@ -240,6 +246,7 @@ def _upright(frame, max_pixels=None):
     if transposed: rgb = rgb.swapaxes(0, 1)
     return np.ascontiguousarray(rgb[::-1 if below else 1, ::-1 if right else 1])
 
+# %% ../nbs/10_video.ipynb #e0341316
 def _rgb(frame, h, w): # FFmpeg's own means over areas: no frame of the full size in RGB
     if (h, w) == (frame.height, frame.width): return frame.to_ndarray(format='rgb24')
     return frame.to_ndarray(format='rgb24', height=h, width=w, interpolation='AREA')
@@ -269,6 +276,7 @@ def _shown(packets): # (key frame?, discarded?, time stamp) of each -> the stamp
     first = next((n for n, (key, _, _) in enumerate(packets) if key), 0)
     return [stamp for _, discarded, stamp in packets[first:] if not discarded]
 
+# %% ../nbs/10_video.ipynb #fb1462cc
 def _rate(stream, stamps): # frames per second: as the stream states, unless its time stamps say something else
     stated = _ratio(stream.average_rate) or _ratio(stream.guessed_rate)
     known = [s for s in stamps if s is not None]
@@ -276,6 +284,7 @@ def _rate(stream, stamps): # frames per second: as the stream states, unless its
     measured = (len(known) - 1) / span if span > 0 else stated or 25.
     return stated if stated and .9 < stated / measured < 1.1 else measured
 
+# %% ../nbs/10_video.ipynb #f2c8306b
 def _scan(path, notes): # -> (number of frames, about; frames per second)
     with _opened(path) as (container, stream):
         packets, reach, start = [], 0., (container.start_time or 0) / av.time_base
@@ -289,6 +298,7 @@ def _scan(path, notes): # -> (number of frames, about; frames per second)
         _check_end(path, n, reach, _stated_length(container), fps, notes)
     return n, fps
 
+# %% ../nbs/10_video.ipynb #29cd0082
 def _check_end(path, n, reach, length, fps, notes, slack=.02): # reach, length: seconds that are there, and that are stated
     expected = round(length * fps)
     if not length or reach >= length - max(2, slack * expected) / fps: return
@@ -307,11 +317,13 @@ def _from_key(packets): # -> (packets from the first key frame on, how many come
         if len(early) == _LATE: break
     return chain(early, packets), 0 # a format that marks none
 
+# %% ../nbs/10_video.ipynb #eaf74ad8
 _EARLY = ('it begins within a group of pictures: {} packets before the first key frame refer to pictures that were cut off, '
           'and are left out')
 _INTERLACED = ('its frames are marked as interlaced, two half pictures in one: if moving edges look like combs, deinterlace it '
                'before (ffmpeg -i IN -vf bwdif OUT)')
 
+# %% ../nbs/10_video.ipynb #be7884a9
 class _Decoding:
     'The frames of a video stream, and what is wrong with them, which goes into `notes`.'
     def __init__(self, what, notes): # what: the file, for messages
@@ -379,6 +391,7 @@ class _FileFrames: # of one file: `seconds` of those that have been read, or `ev
         'When a frame is shown: by the file, or by the frame rate if that was given.'
         return t / self.fps if self.even else self.seconds[t]
 
+# %% ../nbs/10_video.ipynb #cb9fe0f2
 class VideoFrames(_FileFrames):
     '''The frames of a video file, (h, w, 3) uint8, decoded as they are asked for, any number of times.
 
@@ -428,9 +441,11 @@ def _check_image(image, path): # only its header has been read
         raise InputError(path, 'a picture of 8 bits a channel (nothing in such a file says which value is white: convert it before)',
                          f'mode {mode}')
 
+# %% ../nbs/10_video.ipynb #ed66ac0c
 def _pages(image): # a JPEG may carry small copies of itself
     return getattr(image, 'n_frames', 1) if image.format in ('TIFF', 'WEBP', 'PNG', 'GIF') else 1
 
+# %% ../nbs/10_video.ipynb #247d8231
 _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyError, IndexError, OverflowError, # on bytes that
                   struct.error, Image.DecompressionBombError) # are something else
 
@@ -444,6 +459,7 @@ def _picture_file(path): # Pillow's image, of which only the header has been rea
     except _PILLOW_ERRORS as e:
         raise InputError(path, 'a complete picture', str(e)) from e
 
+# %% ../nbs/10_video.ipynb #939d2201
 def _rgb_image(image, path, max_pixels): # -> ((h, w, 3) uint8, (H, W) in the file, upright)
     _check_image(image, path)
     full = image.size[::-1]
@@ -615,6 +631,7 @@ def _make_dis(number, finest):
     flow.setFinestScale(finest)
     return flow
 
+# %% ../nbs/10_video.ipynb #ee4982b2
 class DIS(OpenCVFlow):
     'Dense inverse search (Kroeger et al., ECCV 2016): fast, no weights. An `InputError` for an unknown preset.'
     def __init__(self,
@@ -624,6 +641,7 @@ class DIS(OpenCVFlow):
 
     def __repr__(self): return f'DIS({self.preset!r})'
 
+# %% ../nbs/10_video.ipynb #56ee0bcc
 class DeepFlow(OpenCVFlow):
     'DeepFlow (Weinzaepfel et al., ICCV 2013) without its matching: better than DIS, far slower. `ImportError` without opencv-contrib.'
     def __init__(self):
@@ -646,6 +664,7 @@ _SEARCHED, _ENCODED = 640*360, 256*448 # pixels of the frames that DIS and the n
 def _multiples(size, n): # (H, W) -> the nearest multiples of n, at least n
     return tuple(max(n, round(side/n)*n) for side in size)
 
+# %% ../nbs/10_video.ipynb #2659bb01
 class MendedDIS:
     '''The flow of `DIS`, corrected by a `FlowMender`; a `FlowEstimator`.
 
@@ -690,6 +709,7 @@ def _torchvision_raft():
                           f'{torch.__version__}, importing it gave: {e} '
                           '(dis, dis-fast, dis-fine, mended and deepflow do without it)') from e
 
+# %% ../nbs/10_video.ipynb #ddb69a09
 def _load_weights(model, path):
     if not Path(path).is_file():
         raise InputError(path, 'a file of RAFT weights', 'nothing of that name')
@@ -704,6 +724,7 @@ def _load_weights(model, path):
     if not all(v.isfinite().all() for v in state.values()):
         raise InputError(path, 'finite weights', 'NaN or infinite ones')
 
+# %% ../nbs/10_video.ipynb #3aa4697d
 def _make_model(make, weights):
     if weights is None:
         try: return make(weights='DEFAULT')
@@ -809,6 +830,7 @@ def estimate_flow(frames, # iterable of (H, W, 3) uint8 frames, such as `open_fr
             bar.update()
     return _stack(flows)
 
+# %% ../nbs/10_video.ipynb #175fbcdf
 def _stack(flows): # like torch.stack(flows, dim=1), without ever holding both
     volume = flows[0].new_empty(2, len(flows), *flows[0].shape[1:])
     for t in reversed(range(len(flows))): volume[:, t] = flows.pop()

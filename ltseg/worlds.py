@@ -35,11 +35,13 @@ def still_layer(rng, # numpy's `Generator`, here and below
     alpha = random_alpha(rng, shape=_STILLS[rng.integers(len(_STILLS))])
     return Layer(texture, alpha, radius, 0, matrix, shift, np.zeros((0, 3)), np.zeros((n, 0, 2)))
 
+# %% ../nbs/76_worlds.ipynb #3c9a1b89
 def still_depths(rng) -> np.ndarray: # (n,), inverse
     'Depths of up to thirteen obstacles, far ones first.'
     n = rng.integers(3, 14) if rng.random() < .6 else rng.integers(0, 4)
     return np.sort(np.exp(rng.uniform(np.log(.7), np.log(2.6), n)))
 
+# %% ../nbs/76_worlds.ipynb #cfa917e0
 def still_things(rng, camera:Camera, depths, # of the things, inverse
                  textures, # such as `random_texture`: (rng, (h, w)) -> (h,w,3) uint8
                 ) -> Iterator[Layer]:
@@ -60,6 +62,7 @@ def moves_apart(way, # (N,2) path
     steps = np.diff(way, axis=0)
     return all(np.abs(steps - np.diff(other, axis=0)).sum(1).mean() > least for other in others)
 
+# %% ../nbs/76_worlds.ipynb #1ee9fd51
 def distinct_ways(rng, n, # frames
                   paces, # mean steps, one a path
                   tries=8, # after which a path is taken as it is
@@ -75,6 +78,7 @@ def distinct_ways(rng, n, # frames
         ways.append(way)
     return ways
 
+# %% ../nbs/76_worlds.ipynb #7359866c
 def deep_camera(rng, n, # frames
                 speed, # half frame heights per frame
                 way=None, # (n,2) path to follow, half frame heights; None: nothing to follow
@@ -87,6 +91,7 @@ def deep_camera(rng, n, # frames
     camera.way = camera.way.astype(np.float32)
     return camera
 
+# %% ../nbs/76_worlds.ipynb #84425bab
 def deep_layers(rng, n, # frames
                 n_objects, # 0 or more
                 textures=random_texture, # (rng, (h, w)) -> (h,w,3) uint8
@@ -118,6 +123,7 @@ def ripples(rng, flow:Tensor, # (2,T,H,W), pixels
     waves = [[a[c]*np.cos(pace*t) + b[c]*np.sin(pace*t) for t in range(T)] for c in range(2)]
     return np.array(waves)*place.clip(0, 1)*strength
 
+# %% ../nbs/76_worlds.ipynb #d37e9f89
 def unrest(rng, flow:Tensor, # (2,T,H,W), pixels
           ) -> Tensor: # (2,T,H,W), pixels
     'The flow plus smooth noise, a twentieth of a pixel at most in the mean, as estimators see it where nothing moves.'
@@ -130,6 +136,7 @@ def unrest(rng, flow:Tensor, # (2,T,H,W), pixels
 # %% ../nbs/76_worlds.ipynb #736d1c50
 def _flat(rng, size): return np.zeros((*size, 3), np.uint8) # where nobody looks at the frames
 
+# %% ../nbs/76_worlds.ipynb #75bedc8b
 @dataclass
 class DeepSceneMaker:
     'Makes training volumes with depth: seed -> flow (2,T,h,w), pixels of (h,w), and labels (T,h,w).'
