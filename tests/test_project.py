@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median, quantiles
 
 import pytest
 from nbdev.config import get_config
@@ -144,3 +145,19 @@ def test_the_job_needs_neither_training_nor_scores():
     modules = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True).stdout.split()
     assert 'ltseg.result' in modules
     for name in ('pytorch_lightning', 'pandas', 'matplotlib', 'ltseg.segmenter', 'ltseg.evaluation', 'ltseg.selection', 'ltseg.splits'): assert name not in modules, name
+
+
+def exported_cells() -> list:
+    "Of each exported cell that is not of imports only, its lines that are not blank."
+    cells = [''.join(c['source']) for path in sorted((ROOT/'nbs').glob('[0-9]*.ipynb')) for c in json.loads(path.read_text('utf8'))['cells']]
+    code = [[line for line in c.splitlines() if line.strip() and not line.startswith('#|')] for c in cells if re.match(r'#\| *exports?\b', c)]
+    return [lines for lines in code if not all(re.match(r'from |import |\s|\)', line) for line in lines)]
+
+
+def test_one_idea_a_cell():
+    "Exported cells have 7 to 11 lines in the median, nine of ten have no more than 26, and at least four of five hold one definition, or none."
+    cells = exported_cells()
+    lengths = [len(lines) for lines in cells]
+    assert median(lengths) <= 11 and quantiles(lengths, n=10)[-1] <= 26, (median(lengths), quantiles(lengths, n=10)[-1])
+    several = [sum(bool(re.match(r'(async )?def |class ', line)) for line in lines) > 1 for lines in cells]
+    assert sum(several) <= .2*len(cells), f'{sum(several)} of {len(cells)} exported cells hold several definitions'
