@@ -82,16 +82,16 @@ class SequenceWriter(BasePredictionWriter):
 def merge_parts(parts:Sequence, # folders of `save_predictions`, in the order of the table
                 folder): # that gets the files and predictions.json; it must exist
     'Moves labels and pictures of all parts into one folder, and merges their predictions.json.'
-    stories = [json.loads((Path(p)/PREDICTIONS).read_text(encoding='utf8')) for p in parts]
+    summaries = [json.loads((Path(p)/PREDICTIONS).read_text(encoding='utf8')) for p in parts]
     for part in map(Path, parts):
         for file in sorted(part.glob('*/*')): # labels/SEQUENCE, pictures/SEQUENCE
             to = Path(folder)/file.relative_to(part)
             to.parent.mkdir(exist_ok=True)
             os.replace(file, to)
-    every = lambda key: [x for story in stories for x in story[key]]
+    every = lambda key: [x for summary in summaries for x in summary[key]]
     once = lambda values: [v for n, v in enumerate(values) if v not in values[:n]]
     write_json(Path(folder)/PREDICTIONS, dict(
-        settings=stories[0]['settings'], flow=once(every('flow')), warnings=once(every('warnings')),
+        settings=summaries[0]['settings'], flow=once(every('flow')), warnings=once(every('warnings')),
         sequences=every('sequences')))
 
 # %% ../nbs/69_devices.ipynb #496e4d03

@@ -282,10 +282,10 @@ def read_predictions(folder # of `save_predictions`
     if not file.is_file():
         raise InputError(folder, f'no folder of ltseg predict; there is no {PREDICTIONS} in it')
     try:
-        story = json.loads(file.read_text(encoding='utf8'))
-        records = {r['name']: r for r in story['sequences'] if r['frames'] and r['size']}
-        found = Predictions(Path(folder), story['settings'], story['flow'], records,
-                            list(story.get('warnings', [])))
+        summary = json.loads(file.read_text(encoding='utf8'))
+        records = {r['name']: r for r in summary['sequences'] if r['frames'] and r['size']}
+        found = Predictions(Path(folder), summary['settings'], summary['flow'], records,
+                            list(summary.get('warnings', [])))
     except (ValueError, KeyError, TypeError) as e:
         raise InputError(file, f'damaged, or not written by ltseg predict ({type(e).__name__}: {e})') from e
     gone = [f.relative_to(folder) for name in records for f in found.files(name) if not f.is_file()]

@@ -189,9 +189,9 @@ def motion_table(result:Result, # of which the motion is wanted
     return table
 
 # %% ../nbs/72_report.ipynb #c18208a1
-def _by_label(story): # label -> its segments; over a very long video several may share one
-    labels = sorted({s['label'] for s in story['segments']})
-    return {k: [s for s in story['segments'] if s['label'] == k] for k in labels}
+def _by_label(summary): # label -> its segments; over a very long video several may share one
+    labels = sorted({s['label'] for s in summary['segments']})
+    return {k: [s for s in summary['segments'] if s['label'] == k] for k in labels}
 
 # %% ../nbs/72_report.ipynb #e8ca25eb
 _GRID, _SEEN, _STEP = 160, 448, .125 # longer side of the flow in a page, of the pictures it is estimated from; pixels: its resolution
@@ -282,19 +282,19 @@ def _mean_lengths(flow, labels): # (2,h,w), (h,w) -> (256,), NaN where there is 
 def _round(values, digits): return [None if v is None or math.isnan(v) else round(float(v), digits) for v in values]
 
 # %% ../nbs/72_report.ipynb #5738fb22
-def _segments(story, areas, places, residual, speed): # areas (n,256) shares of the frame; n `_measures`; residual and speed (n,256) pixels
+def _segments(summary, areas, places, residual, speed): # areas (n,256) shares of the frame; n `_measures`; residual and speed (n,256) pixels
     return [dict(label=k, name=_name(k, segments), background=_is_background(k, areas[:, k]), area=_round(areas[:, k], 5),
                  place=[list(p[k][:2]) if k in p else None for p in places],
                  across=[p[k][2] if k in p else None for p in places],
                  residual=_round(residual[:, k], 3), flow=_round(speed[:, k], 3))
-            for k, segments in _by_label(story).items()]
+            for k, segments in _by_label(summary).items()]
 
 # %% ../nbs/72_report.ipynb #16143153
 def _facts(result): # what settings.json tells, in words
-    story, s = result.summary, result.settings
-    working = story.get('working_size')
+    summary, s = result.summary, result.settings
+    working = summary.get('working_size')
     rows = {'Method': s.get('method'), 'Weights': s.get('weights'), 'Segments asked for': s.get('K'),
-            'Flow': s.get('flow'), 'Motion model': story.get('motion_model'),
+            'Flow': s.get('flow'), 'Motion model': summary.get('motion_model'),
             'Working size': '×'.join(map(str, working[::-1])) if isinstance(working, list) else None,
             'Adapted': s.get('adapt') or None, 'Appearance learnt': s.get('appearance'), 'Borders refined by': s.get('refine')}
     versions = s.get('versions') if isinstance(s.get('versions'), dict) else {}
@@ -506,10 +506,10 @@ def write_clip(out, # folder of a finished result
     return to
 
 # %% ../nbs/72_report.ipynb #76762bfd
-def unexplained(story:dict # content of segments.json
+def unexplained(summary:dict # content of segments.json
                ) -> float|None: # from 0; None if it does not tell
     'The share of the flow that the models of a result leave over, weighted by area.'
-    told = [(s['mean_area'], s['relative_loss']) for s in story['segments'] if {'mean_area', 'relative_loss'} <= s.keys()]
+    told = [(s['mean_area'], s['relative_loss']) for s in summary['segments'] if {'mean_area', 'relative_loss'} <= s.keys()]
     try: return sum(a*r for a, r in told)/sum(a for a, _ in told)
     except (TypeError, ZeroDivisionError): return None
 
