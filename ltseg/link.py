@@ -17,7 +17,6 @@ import torch
 from fastcore.basics import patch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from .files import InputError, atomic_path
@@ -68,6 +67,7 @@ def match(alike, # (Ka,Kb) tensor or array, from `similarity`
           least:float=LEAST_SIMILARITY # similarity of a match, at least
          ) -> dict: # index in b -> index in a, of those that are matched
     'The one-to-one matching with the greatest sum of similarities.'
+    from scipy.optimize import linear_sum_assignment # here: a video of one window has nothing to match, and need not wait for it
     alike = np.asarray(alike)
     pairs = zip(*linear_sum_assignment(alike, maximize=True))
     return {int(b): int(a) for a, b in pairs if alike[a, b] >= least}

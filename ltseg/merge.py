@@ -15,7 +15,6 @@ import cv2
 import numpy as np
 import torch
 from fastcore.basics import patch
-from scipy import ndimage
 from torch import Tensor
 
 from .files import InputError
@@ -28,6 +27,7 @@ def tubes(own:np.ndarray, # (T,H,W) boolean: pixels of one segment
           least:float=LEAST_TUBE # share of the segment
          ) -> np.ndarray: # (T,H,W) from 0, the largest: nearest in the frame, else the largest
     'The tube that each pixel belongs to, or is nearest to.'
+    from scipy import ndimage # here: most jobs merge nothing, and need not wait for it
     found, _ = ndimage.label(own, np.ones((3, 3, 3)))
     sizes = np.bincount(found.ravel())[1:]
     big = np.flatnonzero(sizes >= max(least*sizes.sum(), SPECK*own.size))

@@ -37,7 +37,7 @@ SPATIAL_MODELS = { # name -> (monomials of u, monomials of v); a column is a par
 # %% ../nbs/20_motion.ipynb #d4886e2f
 def _coefficients(columns) -> Tensor: # (P, 2, 3, 3): of t^s i^a j^b in each column
     'The monomials of one flow component as an array.'
-    res = torch.zeros(len(columns), 2, 3, 3, dtype=torch.float64)
+    res = torch.zeros(len(columns), 2, 3, 3, dtype=torch.float64, device='cpu') # whatever device is usual
     for p,name in enumerate(columns):
         if name!='.': res[p, name.count('t'), name.count('i'), name.count('j')] = 1
     return res

@@ -337,13 +337,18 @@ def _position(x, linear): # (N,C,h,w) -> (C,h,w), a learnt map of the place in t
                             else x.new_zeros(1) for n in (h, w)), indexing='ij')
     return linear(torch.stack([i, j, i*j, i*i, j*j, torch.ones_like(i)], -1)).permute(2, 0, 1)
 
+# %% ../nbs/35_network.ipynb #9c3d076b
+def _drawn(*size): # as of `torch.randn`; on the device meta, which holds no numbers, that would import a compiler for a second
+    x = torch.empty(size)
+    return x if x.is_meta else x.normal_()
+
 # %% ../nbs/35_network.ipynb #b9998a0e
 class LearntQueries(nn.Module):
     'One learnt vector per query: K, B -> (B,K,C).'
     exchangeable = False # each can learn a part of its own, such as the background
     def __init__(self, n:int, dim:int): # n: number of queries; dim: C
         super().__init__()
-        self.n, self.vectors = n, nn.Parameter(torch.randn(n, dim))
+        self.n, self.vectors = n, nn.Parameter(_drawn(n, dim))
 
     def forward(self, K:int, B:int) -> Tensor: # the first K of the queries, for a batch of B
         return self.vectors[:K].expand(B, -1, -1)
@@ -356,7 +361,7 @@ class GaussianQueries(nn.Module):
         super().__init__()
         self.n = n
         self.mean, self.log_spread = (nn.Parameter(torch.zeros(dim)) for _ in range(2))
-        self.register_buffer('draw', torch.randn(n, dim)) # of evaluation
+        self.register_buffer('draw', _drawn(n, dim)) # of evaluation
 
     def forward(self, K:int, B:int) -> Tensor: # K ≤ n in evaluation, a batch of B
         # drawn on the processor: the same on any device

@@ -144,7 +144,18 @@ def test_the_job_needs_neither_training_nor_scores():
     code = "import sys, ltseg.inference; print(*sorted(sys.modules))"
     modules = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True).stdout.split()
     assert 'ltseg.result' in modules
-    for name in ('pytorch_lightning', 'pandas', 'matplotlib', 'ltseg.segmenter', 'ltseg.evaluation', 'ltseg.selection', 'ltseg.splits'): assert name not in modules, name
+    for name in ('pytorch_lightning', 'pandas', 'matplotlib', 'scipy', 'ltseg.segmenter', 'ltseg.evaluation', 'ltseg.selection', 'ltseg.splits'): assert name not in modules, name
+
+
+def test_segmenting_a_clip_imports_no_compiler(tmp_path):
+    "Nor scipy: each would take as long to import as the clip takes to be segmented. (On the device meta, some operations of torch import its compiler.)"
+    code = f"""import sys
+from ltseg.cli import main
+status = main(['segment', {str(ROOT/'tests/golden/film.mp4')!r}, '-o', {str(tmp_path/'OUT')!r}, '-K', '4'])
+print(status, *sys.modules)"""
+    status, *modules = subprocess.run([sys.executable, '-c', code], check=True, capture_output=True, text=True).stdout.splitlines()[-1].split()
+    assert status == '0' and 'ltseg.inference' in modules
+    for name in ('scipy', 'sympy', 'torch._dynamo', 'torch.distributed.fsdp', 'pandas', 'pytorch_lightning'): assert name not in modules, name
 
 
 def exported_cells() -> list:
