@@ -220,8 +220,8 @@ def limits(cls) -> dict: # name -> (lowest, highest)
 
 # %% ../nbs/02_options.ipynb #02aa0041
 NAMES = dict( # option -> its valid words
-    method=('network', 'em'), flow=('dis', 'dis-fast', 'dis-fine', 'mended', 'deepflow', 'raft'), bad_flow=('error', 'zero'),
-    refine=('flow', 'image', 'image+flow'), appearance=('quick', 'thorough'),
+    method=('network', 'em'), flow=('dis-guided', 'dis', 'dis-fast', 'dis-fine', 'mended', 'deepflow', 'raft'), bad_flow=('error', 'zero'),
+    refine=('flow', 'image', 'image+flow', 'flow-then-image'), appearance=('quick', 'thorough'),
     network=('lean', 'ltms'), decoder=('transformer', 'slots'), queries=('learnt', 'gaussian'),
     norm=('window', 'block', 'cBlockNorm3d', 'frame', 'instance', 'batch', 'group', 'none'),
     recipe=('synthetic', 'ltms', 'deep'), scenes=('flat', 'deep'),
@@ -277,8 +277,9 @@ class Finding(Options, group='segments'):
     # some seven seconds a window on one core; thorough takes half a minute, and is better where flow is sharp (raft);
     # default: none
     appearance: Literal['none', *NAMES['appearance']]|Callable|None = None
-    # move the edges of the segments to those of the flow, of the frames (image), or of both; none: leave them as the
-    # network draws them; default: auto (the frames of a video; the flow if it is that of raft, or all there is)
+    # move the edges of the segments to those of the flow, of the frames (image), of both at once, or of the flow first
+    # and then of the frames; none: leave them as the network draws them; default: auto (flow-then-image with flow of
+    # dis-guided or raft, image with that of the others, flow where there are no frames)
     refine: Literal['auto', *NAMES['refine'], 'none']|Callable|None = 'auto'
 
     def __post_init__(self): # what is a word to the command line is None in Python
@@ -299,10 +300,10 @@ class Opening(Options, group='segments'):
 @dataclass(kw_only=True)
 class Estimating(Options, group='flow'):
     'Where flow comes from.'
-    # how the optical flow between frames is estimated: dis is fast; dis-fine is better and takes 2.5 times as long;
-    # deepflow is nearly as good and takes ten times as long again; mended is dis, corrected by a small network, and takes
-    # five times as long as dis; raft is a network and needs torchvision
-    flow: Literal[NAMES['flow']]|Callable = 'dis'
+    # how the optical flow between frames is estimated: dis-guided checks itself backwards and follows the edges of the
+    # frames; dis takes half its time, dis-fast an eighth, and both blur what moves; the other four are slower: dis-fine,
+    # deepflow, mended (dis, corrected by a small network) and raft (the best one, a network; needs torchvision)
+    flow: Literal[NAMES['flow']]|Callable = 'dis-guided'
 
 @dataclass(kw_only=True)
 class BadFlow(Options, group='flow'):

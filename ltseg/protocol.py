@@ -45,8 +45,8 @@ def estimated(estimator:str, # a name of FLOW_ESTIMATORS
         return estimate_flow(open_frames(Path(data)/'DAVIS/JPEGImages/360p'/name), estimator, size=SIZE, progress=False)
     return flow
 
-# %% ../nbs/87_protocol.ipynb #27a35b80
-FLOWS = {'raft-small': raft_small_flow} | {name: estimated(name) for name in ('dis', 'dis-fast', 'dis-fine', 'mended')} # name -> of data and sequence
+# %% ../nbs/87_protocol.ipynb #ae4a02f5
+FLOWS = {'raft-small': raft_small_flow} | {name: estimated(name) for name in ('dis', 'dis-fast', 'dis-fine', 'dis-guided', 'mended')} # name -> of data and sequence
 
 def sequences(data, # folder of the data
              ) -> list: # of names, sorted
@@ -79,7 +79,7 @@ def measure(network, # flow (1,2,T,H,W), K -> masks (1,K,T,H,W), such as of `loa
 def measure_all(weights:str, # a name of WEIGHTS, or a file
                 data, # folder of the data
                 out, # .csv file, written after every sequence; what it has already is not measured again
-                flows=('raft-small', 'dis'), # of FLOWS
+                flows=('raft-small', 'dis-guided'), # of FLOWS
                 K:int=4, # segments
                 most:int|None=None, # flows of the beginning of a sequence; None: all
                 every:int=1, # n-th frames are scored

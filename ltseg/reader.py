@@ -74,7 +74,7 @@ def _check_options(size, fps): # working size or None, frames a second or None
 
 # %% ../nbs/40_reader.ipynb #b14f88e4
 def open_source(source, # path of a video, of frames or flow (a folder, a pattern or a file); or (2,T,H,W) tensor or array, pixels
-                flow='dis', # estimates the flow of frames: a name of `FLOW_ESTIMATORS`, or any `FlowEstimator`
+                flow='dis-guided', # estimates the flow of frames: a name of `FLOW_ESTIMATORS`, or any `FlowEstimator`
                 bad_flow:str='error', # what to do with NaN and Inf in flow: 'error' or 'zero'
                 size=None, # working size (h,w), at least 16×16; None: `working_size` of the input
                 fps:float|None=None, # frames a second; None: what the source says, else 25
@@ -321,7 +321,7 @@ def _frame_steps(frames, estimator, bad_flow, size): # number of the first -> `S
 
 # %% ../nbs/40_reader.ipynb #b325528c
 def frame_reader(frames, # of one size, with `.size`, `.fps` and `.name`, such as from `stream_frames`
-                 flow='dis', # a name of `FLOW_ESTIMATORS`, or any `FlowEstimator`
+                 flow='dis-guided', # a name of `FLOW_ESTIMATORS`, or any `FlowEstimator`
                  bad_flow:str='error', # what to do with NaN and Inf in flow: 'error' or 'zero'
                  size=None # working size (h,w), at least 16×16; None: `working_size` of the frames
                 ) -> Reader: # `Reader.steps` raises an `InputError` for frames of another size, and for less than two
@@ -357,7 +357,7 @@ def _flow_reader(path, bad_flow, size, fps): # a folder of flow files
 
 # %% ../nbs/40_reader.ipynb #e2a25c24
 def open_reader(source, # what `open_source` takes; '-' (standard input), a pipe, camera, open file, or iterable of frames
-                flow='dis', # estimates the flow of frames: a name of `FLOW_ESTIMATORS`, or any `FlowEstimator`
+                flow='dis-guided', # estimates the flow of frames: a name of `FLOW_ESTIMATORS`, or any `FlowEstimator`
                 bad_flow:str='error', # what to do with NaN and Inf in flow: 'error' or 'zero'
                 size=None, # working size (h,w), at least 16×16; None: `working_size` of the input
                 fps:float|None=None, # frames a second; None: what the source says, else 25

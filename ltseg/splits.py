@@ -785,7 +785,7 @@ FLOW_ENDINGS = {'png': '.png', 'flo': '.flo'} # format -> ending: KITTI, Middleb
 
 def fill_flow(data_file, # see `find_split`; all parts that are there
               base_dir, # folder that the paths are relative to
-              flow='dis', # a name in `FLOW_ESTIMATORS`, or a `FlowEstimator`
+              flow='dis-guided', # a name in `FLOW_ESTIMATORS`, or a `FlowEstimator`
               format:str='png', # `png` (KITTI, to 1/128 pixel, within ±512) or `flo` (exact)
               out=None, # folder for the flow, inside base_dir; None: base_dir/Flow
               label:str|None=None, # folder in `out`, such as raft-small; None: the estimator's name

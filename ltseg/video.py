@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['av', 'VIDEO_ENDINGS', 'IMAGE_ENDINGS', 'FLOW_ESTIMATORS', 'check_fps', 'VideoWriter', 'open_writer', 'write_video',
            'reduced_size', 'reduce_frame', 'FrameTimes', 'VideoFrames', 'read_image', 'PictureFrames', 'folder_frames',
-           'StackFrames', 'open_frames', 'FlowEstimator', 'OpenCVFlow', 'DIS', 'DeepFlow', 'MendedDIS', 'RAFT',
-           'named_estimator', 'flow_pairs', 'estimate_flow']
+           'StackFrames', 'open_frames', 'FlowEstimator', 'OpenCVFlow', 'DIS', 'DeepFlow', 'trust_in_flow',
+           'smooth_along', 'GuidedDIS', 'MendedDIS', 'RAFT', 'named_estimator', 'flow_pairs', 'estimate_flow']
 
 # %% ../nbs/10_video.ipynb #99501800
 import hashlib, importlib, math, os, struct, threading, warnings
@@ -650,6 +650,48 @@ class DeepFlow(OpenCVFlow):
                               'pip install opencv-contrib-python-headless')
         super().__init__(cv2.optflow.createOptFlow_DeepFlow)
 
+# %% ../nbs/10_video.ipynb #fb3b0002
+def trust_in_flow(ahead:Tensor, # (2,H,W) from the first frame to the second, pixels
+                  back:Tensor, # (2,H,W) from the second to the first, pixels
+                 ) -> Tensor: # (H,W) float32 in (0,1]
+    'How far flow is to be trusted: one where the way back ends where the way ahead began, less where it misses that place.'
+    u, v = ahead.numpy()
+    y, x = np.mgrid[:u.shape[0], :u.shape[1]].astype(np.float32)
+    returned = [cv2.remap(b, x + u, y + v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for b in back.numpy()]
+    missed = np.hypot(u + returned[0], v + returned[1])
+    usual = .1*np.hypot(u, v).mean() + .15 # pixels: what DIS misses it by where it is right
+    return torch.from_numpy(np.exp(-missed/usual) + np.float32(1e-3)) # never zero: we divide by it
+
+# %% ../nbs/10_video.ipynb #fb3b0003
+def smooth_along(frame, # (H,W,3) uint8, whose edges count
+                 flow:Tensor, # (2,H,W), pixels
+                 trust:Tensor, # (H,W), above 0
+                 strength:float=4000., # λ, how strongly neighbours are alike
+                 contrast:float=5., # σ, grey values that make an edge
+                ) -> Tensor: # (2,H,W), pixels
+    'The flow, smoothed by what is to be trusted nearby, up to the edges of the frame.'
+    smoother = cv2.ximgproc.createFastGlobalSmootherFilter(np.ascontiguousarray(frame), strength, contrast)
+    u, v, share = (smoother.filter(x.numpy()) for x in (*(flow*trust), trust))
+    return torch.from_numpy(np.stack([u/share, v/share]))
+
+# %% ../nbs/10_video.ipynb #fb3b0005
+class GuidedDIS:
+    'The flow of `DIS`, checked backwards and smoothed up to the edges of the first frame; a `FlowEstimator`.'
+    def __init__(self,
+                 most:int=320*180): # pixels of the frames that are compared; larger ones are reduced
+        self.dis, self.most = DIS('fine'), most
+        self.threads = self.dis.threads
+
+    def __repr__(self): return f'GuidedDIS({self.most})'
+
+    def __call__(self,
+                 first, # (H, W, 3) uint8
+                 second # the same size, one frame later
+                )->Tensor: # (2, H, W) float32, pixels
+        a, b = (reduce_frame(frame, self.most) for frame in (first, second))
+        ahead, back = self.dis(a, b), self.dis(b, a)
+        return resize_flow(smooth_along(a, ahead, trust_in_flow(ahead, back)), first.shape[:2])
+
 # %% ../nbs/10_video.ipynb #e03ee2ad
 def _resized(flow, size, rescale): # (2, H, W) float32 on the CPU -> (2, h, w)
     (H, W), (h, w) = flow.shape[1:], size
@@ -707,7 +749,7 @@ def _torchvision_raft():
     except (ImportError, RuntimeError, OSError) as e: # a build for another torch fails in its own way
         raise ImportError('flow estimator "raft": expected a torchvision that fits torch '
                           f'{torch.__version__}, importing it gave: {e} '
-                          '(dis, dis-fast, dis-fine, mended and deepflow do without it)') from e
+                          '(dis-guided, dis, dis-fast, dis-fine, mended and deepflow do without it)') from e
 
 # %% ../nbs/10_video.ipynb #ddb69a09
 def _load_weights(model, path):
@@ -769,7 +811,7 @@ class RAFT:
         return F.pad(x, (0, w - frame.shape[1], 0, h - frame.shape[0]), mode='replicate')
 
 # %% ../nbs/10_video.ipynb #e416e76c
-FLOW_ESTIMATORS = {'dis': DIS, 'dis-fast': partial(DIS, 'fast'), # name -> () -> FlowEstimator
+FLOW_ESTIMATORS = {'dis-guided': GuidedDIS, 'dis': DIS, 'dis-fast': partial(DIS, 'fast'), # name -> () -> FlowEstimator
                    'dis-fine': partial(DIS, 'fine'), 'mended': MendedDIS,
                    'deepflow': DeepFlow, 'raft': RAFT}
 
@@ -800,7 +842,7 @@ def flow_pairs(frames, # iterable of (H, W, 3) uint8 frames
 
 # %% ../nbs/10_video.ipynb #a7433c23
 def estimate_flow(frames, # iterable of (H, W, 3) uint8 frames, such as `open_frames` gives
-                  estimator='dis', # a name in `FLOW_ESTIMATORS`, or a `FlowEstimator`
+                  estimator='dis-guided', # a name in `FLOW_ESTIMATORS`, or a `FlowEstimator`
                   size=None, # (h, w) of the result; None: that of the frames
                   rescale:bool=True, # vectors in pixels of the result; False: in pixels of the frames
                   bad_flow:str='error', # pixels where the estimator fails: 'error' raises, 'zero' sets them to 0

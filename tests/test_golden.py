@@ -54,24 +54,25 @@ def segment(top: Path, source, *words) -> dict:
                 area=[s['mean_area'] for s in story['segments']])
 
 
-def clip(top): return segment(top, GOLDEN/'film.mp4')
-def clip_as_it_is(top): return segment(top, GOLDEN/'film.mp4', '-K', 3, '--refine', 'none')
-def clip_auto(top): return segment(top, GOLDEN/'film.mp4', '-K', 'auto', '--window', 4, '--overlap', 2)
-def clip_adapted(top): return segment(top, GOLDEN/'film.mp4', '--adapt', 2)
-def flow_folder(top): return segment(top, top/'flow')
-def flow_em(top): return segment(top, top/'flow', '--method', 'em', '-K', 2)
+FLOW, IMAGE = ('--flow', 'dis'), ('--refine', 'image') # the usual ones of that time
+def clip(top): return segment(top, GOLDEN/'film.mp4', *FLOW, *IMAGE, '-K', 4)
+def clip_as_it_is(top): return segment(top, GOLDEN/'film.mp4', *FLOW, '-K', 3, '--refine', 'none')
+def clip_auto(top): return segment(top, GOLDEN/'film.mp4', *FLOW, *IMAGE, '-K', 'auto', '--window', 4, '--overlap', 2)
+def clip_adapted(top): return segment(top, GOLDEN/'film.mp4', *FLOW, *IMAGE, '-K', 4, '--adapt', 2)
+def flow_folder(top): return segment(top, top/'flow', '--refine', 'flow', '-K', 4)
+def flow_em(top): return segment(top, top/'flow', '--refine', 'flow', '--method', 'em', '-K', 2)
 
 
 def archive(top):
-    run('segment', top/'archive', '-o', top/'OUT', '-K', 3)
+    run('segment', top/'archive', '-o', top/'OUT', *FLOW, *IMAGE, '-K', 3)
     return {name: read_labels(top/'OUT'/name/'labels') for name in CLIPS}
 
 
 def data_split(top):
     run('split', top/'data', '--name', 'toy')
-    run('flow', '--data-file', 'toy', '--base-dir', top/'data')
+    run('flow', '--data-file', 'toy', '--base-dir', top/'data', *FLOW)
     common = '--data-file', 'toy', '--base-dir', top/'data'
-    run('predict', *common, '--weights', 'default', '-o', top/'predicted')
+    run('predict', *common, '--weights', 'default', '--refine', 'none', '-K', 4, '-o', top/'predicted')
     found = {name: read_labels(top/'predicted/labels'/name) for name in CLIPS}
     for benchmark in ('davis16', 'davis17'):
         out = top/f'scores-{benchmark}'
