@@ -650,6 +650,14 @@ class DeepFlow(OpenCVFlow):
                               'pip install opencv-contrib-python-headless')
         super().__init__(cv2.optflow.createOptFlow_DeepFlow)
 
+# %% ../nbs/10_video.ipynb #e03ee2ad
+def _resized(flow, size, rescale): # (2, H, W) float32 on the CPU -> (2, h, w)
+    (H, W), (h, w) = flow.shape[1:], size
+    if (h > H) != (w > W) and (h, w) != (H, W): return resize_flow(flow, size, rescale) # larger one way, smaller the other
+    how = cv2.INTER_LINEAR if h > H else cv2.INTER_AREA
+    other = torch.from_numpy(np.stack([cv2.resize(c, (w, h), interpolation=how) for c in flow.numpy()]))
+    return other * other.new_tensor([w/W, h/H]).view(2, 1, 1) if rescale else other
+
 # %% ../nbs/10_video.ipynb #fb3b0002
 def trust_in_flow(ahead:Tensor, # (2,H,W) from the first frame to the second, pixels
                   back:Tensor, # (2,H,W) from the second to the first, pixels
@@ -690,15 +698,7 @@ class GuidedDIS:
                 )->Tensor: # (2, H, W) float32, pixels
         a, b = (reduce_frame(frame, self.most) for frame in (first, second))
         ahead, back = self.dis(a, b), self.dis(b, a)
-        return resize_flow(smooth_along(a, ahead, trust_in_flow(ahead, back)), first.shape[:2])
-
-# %% ../nbs/10_video.ipynb #e03ee2ad
-def _resized(flow, size, rescale): # (2, H, W) float32 on the CPU -> (2, h, w)
-    (H, W), (h, w) = flow.shape[1:], size
-    if h > H or w > W: return resize_flow(flow, size, rescale)
-    small = [cv2.resize(c, (w, h), interpolation=cv2.INTER_AREA) for c in flow.numpy()]
-    small = torch.from_numpy(np.stack(small))
-    return small * small.new_tensor([w/W, h/H]).view(2, 1, 1) if rescale else small
+        return _resized(smooth_along(a, ahead, trust_in_flow(ahead, back)), first.shape[:2], True)
 
 # %% ../nbs/10_video.ipynb #fb3a9003
 _SEARCHED, _ENCODED = 640*360, 256*448 # pixels of the frames that DIS and the network see, at most or about
