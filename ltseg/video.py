@@ -621,21 +621,22 @@ class OpenCVFlow:
         return cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE)
 
 # %% ../nbs/10_video.ipynb #cba2671f
-# OpenCV's preset, and the finest level of the pyramid that is searched; 0: the frames themselves
-_DIS_PRESETS = {'fast': (cv2.DISOPTICAL_FLOW_PRESET_FAST, 2),
-                'medium': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 1),
-                'fine': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 0)}
+# OpenCV's preset, the finest level of the pyramid that is searched (0: the frames themselves), and rounds of smoothing behind it
+_DIS_PRESETS = {'fast': (cv2.DISOPTICAL_FLOW_PRESET_FAST, 2, 5),
+                'medium': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 1, 5),
+                'fine': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 0, 5),
+                'raw': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 0, 0)}
 
-def _make_dis(number, finest):
+def _make_dis(number, finest, rounds):
     flow = cv2.DISOpticalFlow_create(number)
-    flow.setFinestScale(finest)
+    flow.setFinestScale(finest); flow.setVariationalRefinementIterations(rounds)
     return flow
 
 # %% ../nbs/10_video.ipynb #ee4982b2
 class DIS(OpenCVFlow):
     'Dense inverse search (Kroeger et al., ECCV 2016): fast, no weights. An `InputError` for an unknown preset.'
     def __init__(self,
-                 preset:str='medium'): # 'medium'; 'fast' takes a quarter of its time, 'fine' 2.5 times as long
+                 preset:str='medium'): # 'medium'; 'fast' takes a quarter of its time, 'fine' 2.5 times as long; 'raw' is 'fine' without smoothing
         super().__init__(partial(_make_dis, *choose(_DIS_PRESETS, preset, 'DIS preset')), least=32)
         self.preset = preset
 
@@ -687,7 +688,7 @@ class GuidedDIS:
     'The flow of `DIS`, checked backwards and smoothed up to the edges of the first frame; a `FlowEstimator`.'
     def __init__(self,
                  most:int=320*180): # pixels of the frames that are compared; larger ones are reduced
-        self.dis, self.most = DIS('fine'), most
+        self.dis, self.most = DIS('raw'), most
         self.threads = self.dis.threads
 
     def __repr__(self): return f'GuidedDIS({self.most})'
