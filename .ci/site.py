@@ -10,13 +10,18 @@ import os
 import re
 import shutil
 import subprocess
-import sys
+from contextlib import redirect_stdout
+from functools import cache
 from html import escape
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import yaml
 from nbdev.config import get_config
 from nbdev.serve import proc_nbs
+
+from ltseg.cli import main as ltseg
 
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
 OPTION = re.compile(r'^#\| *([\w-]+): *(.*)$\n?', re.MULTILINE)
@@ -84,8 +89,9 @@ def with_fields(nb: dict, modules: Path) -> dict:
 def options() -> list:
     "Cells with the help of every command of the program."
     def told(*words):
-        return subprocess.run([sys.executable, '-m', 'ltseg', *words, '--help'], check=True,
-                              env={**os.environ, 'COLUMNS': '100'}, capture_output=True, text=True).stdout
+        with redirect_stdout(StringIO()) as said, patch.dict(os.environ, COLUMNS='100'): status = ltseg([*words, '--help'])
+        if status: raise SystemExit(f'no help of ltseg {" ".join(words)}')
+        return said.getvalue()
     commands = re.findall(r'^    (\w+)  ', told(), re.MULTILINE)
     texts = ['## All options', *(f'### ltseg {c}\n\n```text\n{told(c).strip()}\n```' for c in commands)]
     return [dict(cell_type='markdown', metadata={}, source=text) for text in texts]
@@ -101,14 +107,21 @@ def measured(nb: dict) -> dict:
     return nb
 
 
+@cache
+def definitions(path: Path) -> dict:
+    "The functions and classes of the module `path`, also those within others: name -> [(line, source)]."
+    text, found = path.read_text(encoding='utf8'), {}
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)): continue
+        first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+        found.setdefault(node.name, []).append((node.lineno, '\n'.join(text.splitlines()[first - 1:node.end_lineno])))
+    return found
+
+
 def source_of(path: Path, name: str, line: int) -> str:
     "The source of a function or class that is defined in the module `path`, about at that line; '' if there is none."
-    text = path.read_text(encoding='utf8')
-    nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, (ast.FunctionDef, ast.ClassDef)) and n.name == name]
-    if not nodes: return ''
-    node = min(nodes, key=lambda n: abs(n.lineno - line))
-    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-    return '\n'.join(text.splitlines()[first - 1:node.end_lineno])
+    nearest = min(definitions(path).get(name, []), key=lambda found: abs(found[0] - line), default=(0, ''))
+    return nearest[1]
 
 
 def with_source(nb: dict, modules: Path) -> dict:

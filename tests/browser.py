@@ -110,11 +110,14 @@ def too_wide(browser) -> int:
 
 def violations(browser, contrast: bool = True) -> list:
     """(rule, impact, where) of what axe-core finds; without the `contrast` of texts, which takes it longer than all the rest, where `faint` looks at that.
+    That links differ from the text around them takes it half of the rest: it is asked only where one is not underlined.
     It stays in the page: files may not speak to the frames in them, which the console would say of the next page. Only faults come back."""
     browser.execute_script(AXE.read_text(encoding='utf8'))
     passes, faults = browser.execute_async_script("""
-        const [contrast, done] = arguments
-        axe.run({iframes: false, resultTypes: ['violations'], rules: {'color-contrast': {enabled: contrast}}}).then(r => done([r.passes.length,
+        const [contrast, done] = arguments, plain = a => !getComputedStyle(a).textDecorationLine.includes('underline')
+        const links = contrast || [...document.querySelectorAll(':is(p, li, dd, td, figcaption):not(nav *) a[href]')].some(plain)
+        const rules = {'color-contrast': {enabled: contrast}, 'link-in-text-block': {enabled: links}}
+        axe.run({iframes: false, resultTypes: ['violations'], rules}).then(r => done([r.passes.length,
             r.violations.map(v => [v.id, v.impact, v.nodes.slice(0, 3).map(n => n.html.slice(0, 100))])]))""", contrast)
     assert passes > 10, 'axe-core has not looked at the page'
     return [tuple(fault) for fault in faults]
@@ -145,6 +148,11 @@ def faint(browser) -> list:
           known.set(element, found)
           return found
         }
+        const shown = new Map([[null, 1]])
+        const opacity = element => { // with that of all around it
+          if (!shown.has(element)) shown.set(element, opacity(element.parentElement)*getComputedStyle(element).opacity)
+          return shown.get(element)
+        }
         const faults = new Map(), walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
         while (walker.nextNode()) {
           const text = walker.currentNode.textContent.trim(), element = walker.currentNode.parentElement
@@ -153,8 +161,8 @@ def faint(browser) -> list:
           const under = ground(element)
           if (!under) continue
           const style = getComputedStyle(element), size = parseFloat(style.fontSize)
-          let colour = parse(element.closest('svg') ? style.fill : style.color)
-          for (let e = element; e; e = e.parentElement) colour[3] *= +getComputedStyle(e).opacity
+          const colour = parse(element.closest('svg') ? style.fill : style.color)
+          colour[3] *= opacity(element)
           const [a, b] = [light(over(colour, under)), light(under)].sort((a, b) => b - a), contrast = (a + .05)/(b + .05)
           if (contrast < (size >= 24 || size >= 18.66 && +style.fontWeight >= 700 ? 3 : 4.5))
             faults.set(`${style.color} ${under}`, [Math.round(contrast*100)/100, `${style.color} on ${under.map(Math.round)}`, text.slice(0, 60)])

@@ -1,5 +1,5 @@
 "Every row of the table of hostile input gets what it states and what its page shows, in bounded memory, and leaves nothing half-written."
-import json
+import inspect
 import os
 import subprocess
 import sys
@@ -64,9 +64,9 @@ def test_same_input_same_bytes(tmp_path):
     "Two processes, other seeds of Python's hashes: every file but the one that holds timings has the same bytes."
     source = put_pictures(tmp_path/'f', clip(12, 64, 96)) # which falls into scenes of a few frames
     assert alone(segmented, source, tmp_path/'1', JOBS) == [0]*len(JOBS)
-    code = 'import json, sys; from test_hostile import segmented; sys.exit(any(segmented(*sys.argv[1:3], json.loads(sys.argv[3]))))'
+    code = f'import sys; from ltseg.cli import main\n{inspect.getsource(segmented)}\nsys.exit(any(segmented(*sys.argv[1:], {JOBS})))'
     env = os.environ | dict(OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', PYTHONHASHSEED='2', PYTHONPATH=os.pathsep.join(sys.path))
-    subprocess.run([sys.executable, '-c', code, source, tmp_path/'2', json.dumps(JOBS)], env=env, check=True, stdin=subprocess.DEVNULL)
+    subprocess.run([sys.executable, '-c', code, source, tmp_path/'2'], env=env, check=True, stdin=subprocess.DEVNULL)
     one, two = ({p.relative_to(tmp_path/n): p.read_bytes() for p in (tmp_path/n).rglob('*') if p.is_file()} for n in '12')
     assert one.keys() == two.keys() and len(one) > 12*len(JOBS)
     assert [p for p in one if one[p] != two[p] and p.name != 'timing.json'] == []

@@ -7,7 +7,7 @@ result is computed, not what, is `Same`; one that does nothing is refused, or th
 import argparse
 import json
 import shutil
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from inspect import signature
 from unittest.mock import patch
 
@@ -21,6 +21,7 @@ from hostile.weights import put_tiny
 from PIL import Image
 from safetensors.torch import load_file
 
+from ltseg.appearance import APPEARANCES
 from ltseg.cli import _dashed, _parse, build_parser, main
 from ltseg.export import FORMATS
 from ltseg.files import InputError, InputWarning
@@ -447,7 +448,8 @@ class Runner:
         self.hear()
         words = [w.format(top=self.top).replace('OUT', str(out)) for w in line.split()]
         scene = lambda *_, **__: demo_scene(5, (48, 80)) # of demo, small
-        with patch('ltseg.synthetic.demo_scene', scene), pytest.MonkeyPatch.context() as m:
+        brief = {name: replace(how, steps=how.steps//20) for name, how in APPEARANCES.items()} # trainings: what they are good for is not asked here
+        with patch('ltseg.synthetic.demo_scene', scene), patch.dict(APPEARANCES, brief), pytest.MonkeyPatch.context() as m:
             m.chdir(self.folder)
             m.setitem(FLOW_ESTIMATORS, 'deepflow', lambda: lambda a, b: torch.full((2, *a.shape[:2]), torch.nan))
             try: status = main(words)

@@ -7,12 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from statistics import median, quantiles
 
 import pytest
 from nbdev.config import get_config
-from processes import program, run_file  # noqa: F401: a fixture
+from processes import alone, program, run_file  # noqa: F401: a fixture
 
 ROOT = Path(__file__).resolve().parent.parent
 CLI = ROOT/'ltseg'/'cli.py'
@@ -123,6 +125,14 @@ def test_dependencies_have_no_known_flaws():
     for safe in ['pillow>=12.3', 'wandb>=0.30', 'torch>=2.10,<2.14', 'pytorch_lightning>=2.6.6,<2.7']: assert safe in requirements
 
 
+def examples_seen(folder, words):
+    "What the tests in a folder say of their examples."
+    os.chdir(folder)
+    said = StringIO()
+    with redirect_stdout(said): pytest.main(['-sq', '-p', 'no:cacheprovider', '-c', os.devnull, str(folder), *words])
+    return re.search('seen (.*)', said.getvalue())[1]
+
+
 @pytest.mark.parametrize(('words', 'different'), [([], 1), (['--hypothesis-profile=search'], 2)], ids=['usual', 'search'])
 def test_examples_are_the_same_every_time(words, different, tmp_path):
     "A random search is asked for."
@@ -134,8 +144,7 @@ seen = []
 def test_it(n): seen.append(n)
 def test_end(): print('seen', len(seen), hash(tuple(seen)))
 ''')
-    command = [sys.executable, '-m', 'pytest', '-sq', '-p', 'no:cacheprovider', '-c', os.devnull, str(tmp_path), *words]
-    runs = {re.search('seen (.*)', subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout)[1] for _ in range(2)}
+    runs = {alone(examples_seen, tmp_path, words) for _ in range(2)}
     assert len(runs) == different
 
 

@@ -115,7 +115,7 @@ class Viewer:
         return self.visit(self.host.url(Path(page)) + at)
 
     def visit(self, url):
-        self.browser.get('about:blank')  # another # alone would load nothing
+        if self.browser.current_url != 'about:blank': self.browser.get('about:blank')  # another # alone would load nothing
         self.browser.get(url)
         self.until(lambda: self.js('ready'))
         self.settled()
