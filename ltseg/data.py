@@ -509,6 +509,7 @@ class Windows(Volumes):
             raise InputError('flows for training', f'no video has more than {length} frames; give longer ones, or a '
                              'smaller --length')
         super().__init__(flows, where, length)
+        self.stride = stride
 
 # %% ../nbs/80_data.ipynb #561e9581
 class Mixture(Dataset):

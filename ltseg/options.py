@@ -333,7 +333,7 @@ class StreamOptions(SegmentOptions, group='long videos'):
 QUALITIES = { # name -> options of `segment`; the others stay at their defaults
     'fast': dict(flow='dis-fast', refine=None), # pictures pass as fast as they can
     'balanced': {}, # the defaults
-    'best': dict(flow='dis-fine', appearance='quick')} # the best masks without other software
+    'best': dict(weights='head', appearance='quick')} # the best masks without other software
 
 # %% ../nbs/02_options.ipynb #02aa0061
 @dataclass(kw_only=True)
@@ -345,7 +345,7 @@ class FlowWeights(Options, group='flow'):
 @dataclass(kw_only=True)
 class Quality(Options, group='segments'):
     'Names for combinations of options.'
-    # other defaults for how well and how fast: fast: --flow dis-fast --refine none; best: --flow dis-fine --appearance
+    # other defaults for how well and how fast: fast: --flow dis-fast --refine none; best: --weights head --appearance
     # quick; options that are given as well count; default: balanced
     quality: Literal[tuple(QUALITIES)] = 'balanced'
 

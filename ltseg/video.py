@@ -621,21 +621,22 @@ class OpenCVFlow:
         return cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE)
 
 # %% ../nbs/10_video.ipynb #cba2671f
-# OpenCV's preset, and the finest level of the pyramid that is searched; 0: the frames themselves
-_DIS_PRESETS = {'fast': (cv2.DISOPTICAL_FLOW_PRESET_FAST, 2),
-                'medium': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 1),
-                'fine': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 0)}
+# OpenCV's preset, the finest level of the pyramid that is searched (0: the frames themselves), and rounds of smoothing behind it
+_DIS_PRESETS = {'fast': (cv2.DISOPTICAL_FLOW_PRESET_FAST, 2, 5),
+                'medium': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 1, 5),
+                'fine': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 0, 5),
+                'raw': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 0, 0)}
 
-def _make_dis(number, finest):
+def _make_dis(number, finest, rounds):
     flow = cv2.DISOpticalFlow_create(number)
-    flow.setFinestScale(finest)
+    flow.setFinestScale(finest); flow.setVariationalRefinementIterations(rounds)
     return flow
 
 # %% ../nbs/10_video.ipynb #ee4982b2
 class DIS(OpenCVFlow):
     'Dense inverse search (Kroeger et al., ECCV 2016): fast, no weights. An `InputError` for an unknown preset.'
     def __init__(self,
-                 preset:str='medium'): # 'medium'; 'fast' takes a quarter of its time, 'fine' 2.5 times as long
+                 preset:str='medium'): # 'medium'; 'fast' takes a quarter of its time, 'fine' 2.5 times as long; 'raw' is 'fine' without smoothing
         super().__init__(partial(_make_dis, *choose(_DIS_PRESETS, preset, 'DIS preset')), least=32)
         self.preset = preset
 
@@ -649,6 +650,14 @@ class DeepFlow(OpenCVFlow):
             raise ImportError('DeepFlow needs the contrib modules of OpenCV: '
                               'pip install opencv-contrib-python-headless')
         super().__init__(cv2.optflow.createOptFlow_DeepFlow)
+
+# %% ../nbs/10_video.ipynb #e03ee2ad
+def _resized(flow, size, rescale): # (2, H, W) float32 on the CPU -> (2, h, w)
+    (H, W), (h, w) = flow.shape[1:], size
+    if (h > H) != (w > W) and (h, w) != (H, W): return resize_flow(flow, size, rescale) # larger one way, smaller the other
+    how = cv2.INTER_LINEAR if h > H else cv2.INTER_AREA
+    other = torch.from_numpy(np.stack([cv2.resize(c, (w, h), interpolation=how) for c in flow.numpy()]))
+    return other * other.new_tensor([w/W, h/H]).view(2, 1, 1) if rescale else other
 
 # %% ../nbs/10_video.ipynb #fb3b0002
 def trust_in_flow(ahead:Tensor, # (2,H,W) from the first frame to the second, pixels
@@ -679,7 +688,7 @@ class GuidedDIS:
     'The flow of `DIS`, checked backwards and smoothed up to the edges of the first frame; a `FlowEstimator`.'
     def __init__(self,
                  most:int=320*180): # pixels of the frames that are compared; larger ones are reduced
-        self.dis, self.most = DIS('fine'), most
+        self.dis, self.most = DIS('raw'), most
         self.threads = self.dis.threads
 
     def __repr__(self): return f'GuidedDIS({self.most})'
@@ -690,15 +699,7 @@ class GuidedDIS:
                 )->Tensor: # (2, H, W) float32, pixels
         a, b = (reduce_frame(frame, self.most) for frame in (first, second))
         ahead, back = self.dis(a, b), self.dis(b, a)
-        return resize_flow(smooth_along(a, ahead, trust_in_flow(ahead, back)), first.shape[:2])
-
-# %% ../nbs/10_video.ipynb #e03ee2ad
-def _resized(flow, size, rescale): # (2, H, W) float32 on the CPU -> (2, h, w)
-    (H, W), (h, w) = flow.shape[1:], size
-    if h > H or w > W: return resize_flow(flow, size, rescale)
-    small = [cv2.resize(c, (w, h), interpolation=cv2.INTER_AREA) for c in flow.numpy()]
-    small = torch.from_numpy(np.stack(small))
-    return small * small.new_tensor([w/W, h/H]).view(2, 1, 1) if rescale else small
+        return _resized(smooth_along(a, ahead, trust_in_flow(ahead, back)), first.shape[:2], True)
 
 # %% ../nbs/10_video.ipynb #fb3a9003
 _SEARCHED, _ENCODED = 640*360, 256*448 # pixels of the frames that DIS and the network see, at most or about

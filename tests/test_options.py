@@ -202,7 +202,7 @@ JOB = { # of segment and demo
                           Refused('--weights', '--weights {top}/one.safetensors')],
     'flow': lambda c: [Acts(f'--flow {name}', record=dict(flow=name)) for name in ('dis-fast', 'mended')],
     'quality': lambda c: [Acts('--quality fast', BY_NETWORK[c], dict(flow='dis-fast', refine=None, appearance=None)),
-                          Acts('--quality best --appearance quick', BY_NETWORK[c], dict(flow='dis-fine', appearance='quick')), # what is given counts
+                          Acts('--quality best --appearance quick', BY_NETWORK[c], dict(appearance='quick')), # what is given counts
                           Acts('--flow dis --appearance none --refine flow --quality best', BY_NETWORK[c], dict(flow='dis', appearance=None, refine='flow'))],
     'flow_weights': lambda c: [Refused('raft or mended', '--flow-weights {top}/one.safetensors'),
                                Refused('FlowMender', '--flow mended --flow-weights {top}/one.safetensors'),

@@ -42,24 +42,27 @@ def measured(file, **chosen) -> str:
 
 @pytest.mark.parametrize(('row', 'file', 'chosen'), [
     ('`--quality fast`', 'refined.csv', dict(weights='default', flow='dis-fast', refine='none')),
-    ('`--quality balanced`, the default', 'refined.csv', dict(weights='default', flow='dis', refine='image')),
-    ('`--quality best`', 'appearance.csv', dict(weights='default', flow='dis-fine', refine='image', appearance='quick')),
-    ('RAFT flow, default options', 'refined.csv', dict(weights='default', flow='raft-small', refine='flow')),
-    ('RAFT flow, `--weights head --appearance thorough`', 'appearance.csv', dict(weights='head', flow='raft-small', refine='flow', appearance='thorough'))])
+    ('`--quality balanced`, the default', 'refined.csv', dict(weights='default', flow='dis-guided', refine='flow-then-image')),
+    ('`--quality best`', 'appearance.csv', dict(weights='head', flow='dis-guided', refine='flow-then-image', appearance='quick')),
+    ('RAFT flow, default options', 'refined.csv', dict(weights='default', flow='raft-small', refine='flow-then-image')),
+    ('RAFT flow, `--weights head --refine flow --appearance thorough`', 'appearance.csv', dict(weights='head', flow='raft-small', refine='flow', appearance='thorough'))])
 def test_figures_of_the_readme_are_measured(row, file, chosen):
     stated = re.search(rf'^\| {re.escape(row)} \| ([\d.]+) \| ([\d.]+) to ([\d.]+) \|$', README, re.MULTILINE)
     assert '{} [{}, {}]'.format(*stated.groups()) == measured(file, **chosen)
 
 
 @pytest.mark.parametrize(('row', 'file', 'chosen'), [
-    ('RAFT-small | `--weights head --appearance thorough`', 'appearance.csv', dict(weights='head', flow='raft-small', appearance='thorough')),
-    ('RAFT-small | `--weights sharp`', 'refined.csv', dict(weights='sharp', flow='raft-small', refine='flow')),
-    ('RAFT-small | `--weights head`', 'refined.csv', dict(weights='head', flow='raft-small', refine='flow')),
-    ('RAFT-small | the defaults: edges refined by the flow', 'refined.csv', dict(weights='default', flow='raft-small', refine='flow')),
+    ('RAFT-small | `--weights head --refine flow --appearance thorough`', 'appearance.csv', dict(weights='head', flow='raft-small', appearance='thorough')),
+    ('RAFT-small | `--weights sharp`', 'refined.csv', dict(weights='sharp', flow='raft-small', refine='flow-then-image')),
+    ('RAFT-small | `--weights head`', 'refined.csv', dict(weights='head', flow='raft-small', refine='flow-then-image')),
+    ('RAFT-small | the defaults: edges refined by the flow, then by the frames', 'refined.csv', dict(weights='default', flow='raft-small', refine='flow-then-image')),
     ('RAFT-small | `--refine none`', 'refined.csv', dict(weights='default', flow='raft-small', refine='none')),
-    ('DIS, finest scale | `--quality best`', 'appearance.csv', dict(weights='default', flow='dis-fine', appearance='quick')),
-    ('DIS, finest scale | the defaults: edges refined by the frames', 'refined.csv', dict(weights='default', flow='dis-fine', refine='image')),
-    ('DIS | the defaults (`--quality balanced`): edges refined by the frames', 'refined.csv', dict(weights='default', flow='dis', refine='image')),
+    ('DIS, guided | `--quality best`', 'appearance.csv', dict(weights='head', flow='dis-guided', appearance='quick')),
+    ('DIS, guided | `--weights head`', 'refined.csv', dict(weights='head', flow='dis-guided', refine='flow-then-image')),
+    ('DIS, guided | the defaults (`--quality balanced`): edges refined by the flow, then by the frames', 'refined.csv', dict(weights='default', flow='dis-guided', refine='flow-then-image')),
+    ('DIS, guided | `--refine none`', 'refined.csv', dict(weights='default', flow='dis-guided', refine='none')),
+    ('DIS, finest scale | edges refined by the frames', 'refined.csv', dict(weights='default', flow='dis-fine', refine='image')),
+    ('DIS | edges refined by the frames', 'refined.csv', dict(weights='default', flow='dis', refine='image')),
     ('DIS | `--refine none`', 'refined.csv', dict(weights='default', flow='dis', refine='none')),
     ('DIS, fast | `--quality fast`', 'refined.csv', dict(weights='default', flow='dis-fast', refine='none'))])
 def test_figures_of_the_model_card_are_measured(row, file, chosen):
@@ -77,7 +80,7 @@ QUESTIONS = {  # what a newcomer asks -> the tutorial that says it, and how
     'a number for K, or auto?': ('01_segment_a_video', r'Take a number when'),
     'how do labels survive?': ('01_segment_a_video', r'Each window shares 8 flows with the next'),
     'why is the biggest the background?': ('01_segment_a_video', r'Flow alone cannot say what is background'),
-    'what does --quality best do?': ('01_segment_a_video', r'`--quality best` is short for `--flow dis-fine --appearance quick`'),
+    'what does --quality best do?': ('01_segment_a_video', r'`--quality best` is short for `--weights head --appearance quick`'),
     'what does --appearance do?': ('02_what_the_network_sees', r'With `--appearance quick`.* learns what each segment looks like')}
 
 
