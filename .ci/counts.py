@@ -1,6 +1,6 @@
 """Counts of one or several checkouts, side by side, as in the table on the page "Design": `python .ci/counts.py TREE...`.
 
-The times are processor seconds of processes of their own, medians of five turns, in each of which every tree has its turn."""
+The times are processor seconds of processes of their own, medians of three turns, in each of which every tree has its turn."""
 import ast
 import json
 import os
@@ -15,7 +15,7 @@ from statistics import median
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIP = ROOT/'tests'/'golden'/'film.mp4' # eight frames
-TURNS = 5
+TURNS = 3
 ENTERED = '''
 import sys, threading
 from pathlib import Path

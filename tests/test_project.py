@@ -10,6 +10,7 @@ import sys
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
+from runpy import run_path
 from statistics import median, quantiles
 
 import pytest
@@ -181,3 +182,15 @@ def test_one_idea_a_cell():
     assert median(lengths) <= 11 and quantiles(lengths, n=10)[-1] <= 26, (median(lengths), quantiles(lengths, n=10)[-1])
     several = [sum(bool(re.match(r'(async )?def |class ', line)) for line in lines) > 1 for lines in cells]
     assert sum(several) <= .2*len(cells), f'{sum(several)} of {len(cells)} exported cells hold several definitions'
+
+
+def test_counts_of_the_design_page():
+    "What the page Design says of today is still about true."
+    counts = run_path(str(ROOT/'.ci/counts.py'))['counts'](ROOT)
+    rows = {}
+    for line in (ROOT/'nbs/design.ipynb').read_text('utf8').splitlines():
+        if found := re.match(r'\s*"\| ([^|]+?) \|(?:[^|]+\|){2} ([\d,.]+)[^|]*\|', line): rows[found[1].replace('`', '')] = float(found[2].replace(',', ''))
+    told = {'modules': 'modules', 'lines': 'lines of code, without blank ones', 'functions': 'functions',
+            'helpers called once': 'private helpers that are called once', 'lines of an exported cell, median': 'lines of an exported cell, median'}
+    for name, row in told.items(): assert rows[row] == pytest.approx(counts[name], rel=.15), name
+    assert counts['arguments written by hand'] <= rows['command-line arguments written by hand']
