@@ -31,7 +31,7 @@ setup(
     package_data={'ltseg': ['weights/*.safetensors', 'weights/*.json', 'report_template.html', 'index_template.html']},
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg['requirements'].split(),
-    extras_require={'dev': cfg['dev_requirements'].split(), 'raft': ['torchvision']},
+    extras_require={'dev': cfg['dev_requirements'].split(), 'raft': ['torchvision'], 'onnx': ['onnx>=1.17', 'onnxruntime>=1.20']},
     entry_points={'console_scripts': cfg['console_scripts'].split(),
                   'nbdev': ['ltseg=ltseg._modidx:d']},
     zip_safe=False,

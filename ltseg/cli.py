@@ -345,6 +345,9 @@ def _evaluate(o):
 
 # %% ../nbs/90_cli.ipynb #9a4132d5
 def _export(o):
+    if o.format == 'onnx': return _export_network(o)
+    _refuse_options(o, ['weights'], o.format)
+    if o.result is None: raise InputError('RESULT', 'name the folder that ltseg segment wrote')
     if _are_predictions(o): return _export_predictions(o)
     from ltseg.export import FORMATS
     from ltseg.result import read_result
@@ -353,6 +356,13 @@ def _export(o):
     _refuse_options(o, [name for name in options if name not in taken], o.format)
     out = write(read_result(o.result), o.out, o.overwrite, **{n: v for n, v in options.items() if n in taken})
     return f'{o.format} → {out}'
+
+# %% ../nbs/90_cli.ipynb #9a4132d6
+def _export_network(o):
+    _refuse_options(o, keywords(ExportOptions, o), 'onnx')
+    if o.result is not None: raise InputError(o.result, 'onnx takes no result: it writes the network (name its weights with --weights)')
+    from ltseg.onnx import export_onnx
+    return f'{o.format} → {export_onnx(o.out, o.weights or "default", o.overwrite)}'
 
 # %% ../nbs/90_cli.ipynb #b0824bc1
 def _are_predictions(o): # a folder of ltseg predict?
@@ -454,7 +464,7 @@ def _by_place(words): # of `export`, whose format older versions had as --format
     for n, word in enumerate(words):
         if word.startswith('--format='): return ['export', word[9:], *words[1:n], *words[n + 1:]]
         if word == '--format': return ['export', *words[n + 1:n + 2], *words[1:n], *words[n + 2:]]
-    older = len(words) > 1 and words[1] not in NAMES['export'] and Path(words[1]).is_dir()
+    older = len(words) > 1 and words[1] not in (*NAMES['export'], 'onnx') and Path(words[1]).is_dir()
     return ['export', 'davis17', *words[1:]] if older else words
 
 # %% ../nbs/90_cli.ipynb #e86c5edd

@@ -633,10 +633,12 @@ class ExportCommand(ExportOptions, Overwriting, help='write segments as another 
     """Write a result of ltseg segment as another program reads it: masks for structure from motion and splatting (colmap, nerfstudio),
     annotations (coco, yolo, cvat, davis17), cut-outs with alpha (rgba), prompts for SAM 2 (sam2), arrays (npy, zarr), flow, and a table of
     motion (csv). davis17 also takes the folder of ltseg predict; there and here, labels count from 1, and the last frame, which has no
-    flow, gets those before it."""
-    format: Literal[NAMES['export']] = option(positional=True, metavar='FORMAT') # for which program
-    result: str = option(positional=True, metavar='RESULT') # folder that ltseg segment wrote
-    out: str = option(MISSING, '-o', metavar='OUT') # folder to write
+    flow, gets those before it. onnx takes no result: it writes the network itself."""
+    format: Literal[(*NAMES['export'], 'onnx')] = option(positional=True, metavar='FORMAT') # for which program
+    result: str|None = option(None, positional=True, metavar='RESULT') # folder that ltseg segment wrote; none for onnx
+    out: str = option(MISSING, '-o', metavar='OUT') # folder to write; for onnx a file
+    # onnx: weights of the network: a name, or a .safetensors or .ckpt file; default: those that come with ltseg
+    weights: str|None = option(None, metavar='NAME')
 
 # %% ../nbs/02_options.ipynb #02aa0091
 COMMANDS = dict(segment=SegmentCommand, demo=DemoCommand, report=ReportCommand, split=SplitCommand, flow=FlowCommand, train=TrainCommand,

@@ -8,6 +8,7 @@ import shutil
 import sys
 import warnings
 import xml.etree.ElementTree as ET
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -403,7 +404,9 @@ def exported(tmp_path_factory):
     folder = tmp_path_factory.mktemp('page')
     write_video(folder/'walk.mp4', demo_scene(9, (96, 160)).frames, fps=12)
     with contextlib.chdir(folder):
-        for line in dict.fromkeys(re.findall(r'^ltseg .*', TEXT, re.MULTILINE)): assert main(shlex.split(line)[1:]) == 0, line
+        for line in dict.fromkeys(re.findall(r'^ltseg .*', TEXT, re.MULTILINE)):
+            if 'export onnx' in line and not find_spec('onnx'): continue
+            assert main(shlex.split(line)[1:]) == 0, line
     return folder
 
 
@@ -411,7 +414,7 @@ def test_lines_of_the_page(exported):
     assert {json.loads(f.read_text())['format'] for f in exported.glob('*/export.json')} == FORMATS.keys() - {'nerfstudio', 'npy'}
 
 
-@pytest.mark.parametrize('library', ['pycolmap', 'pycocotools', 'json', 'zarr', 'supervision'])
+@pytest.mark.parametrize('library', ['pycolmap', 'pycocotools', 'json', 'zarr', 'supervision', 'onnxruntime'])
 def test_snippets_of_the_page(exported, library, monkeypatch):
     "What the page shows in Python runs, where the library is installed; napari's viewer and SAM 2's predictor have stand-ins."
     pytest.importorskip(library)
@@ -425,6 +428,7 @@ def test_snippets_of_the_page(exported, library, monkeypatch):
     if library == 'zarr': assert labels[0].shape == (8, 96, 160)
     if library == 'json': assert names['masks'][0].keys() == names['predictor'].asked.keys() and names['masks'][0]
     if library == 'pycocotools': assert all(m.shape == (96, 160) for m in names['masks']) and names['masks']
+    if library == 'onnxruntime': assert names['masks'].shape == (1, 3, 8, 128, 224)
     if library == 'supervision': assert names['picture'].shape == (96, 160, 3)
 
 

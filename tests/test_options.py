@@ -315,7 +315,9 @@ CASES = {
         'points': [Acts('--points 1', EXPORT['sam2']), Refused('--points', '--points 2', EXPORT['csv'])],
         'ending': [Acts('--ending kitti', EXPORT['flow']), Refused('--ending', '--ending kitti', EXPORT['zarr'])],
         'each': [Acts('--each', EXPORT['flow']), Refused('--each', '--each', EXPORT['davis17'])],
-        'residual': [Acts('--residual', EXPORT['flow']), Refused('--residual', '--residual', EXPORT['csv'])]}}
+        'residual': [Acts('--residual', EXPORT['flow']), Refused('--residual', '--residual', EXPORT['csv'])],
+        'weights': [Acts('--weights {top}/one.safetensors', 'export onnx -o OUT/net.onnx'), Refused('--weights', '--weights head', EXPORT['csv']),
+                    Refused('a head', '--weights head', 'export onnx -o OUT/net.onnx')]}}
 for command in CASES: CASES[command].setdefault('out', []) # all cases write there
 
 
