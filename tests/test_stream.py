@@ -365,7 +365,7 @@ def peak_and_estimate(method, K, T, adapt, appearance, out):
     frames = np.random.default_rng(0).integers(0, 256, (T + 1, 128, 224, 3), dtype=np.uint8)
     flow = torch.randn(2, T, 128, 224)
     list(stream(torch.randn(2, 3, 32, 32), K=2, method=method)) # what is loaded once
-    peak = peak_of(lambda: stream([*frames] if appearance else flow, K=K, method=method, adapt=adapt, appearance=appearance, window=64, refine=None).save(out))
+    peak = peak_of(lambda: stream([*frames] if appearance else flow, K=K, method=method, adapt=adapt, appearance=appearance, window=64, flow='dis', refine=None).save(out))
     return peak, memory_needed(method, make_plan(method, K, adapt, appearance=appearance), T, (128, 224), (128, 224))
 
 
