@@ -12,6 +12,7 @@ from PIL import Image
 from ltseg.evaluation import match_segments
 from ltseg.flow import flow_scale, flow_to_rgb
 from ltseg.inference import segment
+from ltseg.options import QUALITIES
 from ltseg.plots import overlay
 from ltseg.synthetic import Camera, Layer, blob, noise, random_alpha, render, turn, world_layer
 from ltseg.video import write_video
@@ -52,7 +53,7 @@ def main():
     clip = scene()
     with tempfile.TemporaryDirectory() as folder:
         write_video(Path(folder)/'clip.mp4', clip.frames, fps=FPS)
-        result = segment(Path(folder)/'clip.mp4', K='auto', flow='dis-fine', appearance='quick')
+        result = segment(Path(folder)/'clip.mp4', K='auto', **QUALITIES['best'])
         labels = np.asarray(result.labels)
     print('IoU of background and objects:', [round(iou, 2) for _, iou in match_segments(labels, clip.labels[:-1]).values()])
     pictures = [Image.fromarray(p) for p in panels(clip.frames, result.source.flow, labels)]
