@@ -354,7 +354,7 @@ def _export(o):
     write, options = FORMATS[o.format], keywords(ExportOptions, o)
     taken = signature(write).parameters
     _refuse_options(o, [name for name in options if name not in taken], o.format)
-    out = write(read_result(o.result), o.out, o.overwrite, **{n: v for n, v in options.items() if n in taken})
+    out = write(read_result(o.result, progress=sys.stderr.isatty()), o.out, o.overwrite, **{n: v for n, v in options.items() if n in taken})
     return f'{o.format} → {out}'
 
 # %% ../nbs/90_cli.ipynb #9a4132d6

@@ -457,6 +457,23 @@ def test_what_is_there_stays(result, tmp_path, format):
     write(read_result(copy), tmp_path/'A', True)
 
 
+@pytest.mark.parametrize('format', FORMATS)
+def test_progress(result, tmp_path, format, capsys):
+    "A bar of the frames where it is asked for, such as by the program at a terminal; and nothing where not."
+    FORMATS[format](result, tmp_path/'A')
+    assert capsys.readouterr().err == ''
+    FORMATS[format](read_result(result.folder, progress=True), tmp_path/'B')
+    said = capsys.readouterr().err
+    assert f'{T}/{T}' in said and 'frames' in said
+
+
+@pytest.mark.parametrize('terminal', [True, False])
+def test_program_shows_progress_at_a_terminal(result, tmp_path, terminal, capsys, monkeypatch):
+    monkeypatch.setattr(type(sys.stderr), 'isatty', lambda _: terminal, raising=False)
+    assert main(['export', 'csv', str(result.folder), '-o', str(tmp_path/'A')]) == 0
+    assert (f'{T}/{T}' in capsys.readouterr().err) == terminal
+
+
 def peak_of_export(format, folder, out):
     "Bytes that a process takes at most that exports a result."
     FORMATS[format](read_result(folder/'5'), out/'5') # what is loaded once
