@@ -95,7 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
                      'videos failed, 2 for an error, 130 after Ctrl-C.')
     parser.add_argument('--version', action='version', version=f'ltseg {__version__}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    runs = dict(segment=_segment, demo=_demo, report=_report, split=_split, flow=_flow, train=_train, predict=_predict,
+    runs = dict(segment=_segment, live=_live, demo=_demo, report=_report, split=_split, flow=_flow, train=_train, predict=_predict,
                 evaluate=_evaluate, export=_export)
     for name, options in COMMANDS.items():
         p = commands.add_parser(name, help=options.help, description=options.__doc__, epilog=f'Example: ltseg {options.example}')
@@ -164,6 +164,32 @@ def _segment_all(o): # -> summary, exit status
     told = [r.error if r.error.startswith(str(r.video)) else f'{r.video}: {r.error}' for r in failed]
     summary = f'{len(rows) - len(failed)} videos done, {len(failed)} failed → {Path(o.out)/shard.manifest}'
     return '\n'.join([*told, summary]), int(bool(failed))
+
+# %% ../nbs/90_cli.ipynb #cafb1f8c
+def _live(o):
+    from ltseg.live import Fragments, Shown, live, serve
+    if o.out is not None and given(o, 'port'): raise InputError('--port', 'does nothing with --out, which writes in place of the page')
+    if o.out == '-' and sys.stdout.isatty(): raise InputError('-o -', 'standard output is a terminal, which shows no video; send it to a program or a file')
+    film = None if o.out is None else Fragments(o.out, overwrite=o.overwrite) # what is wrong with it is said before the camera is opened
+    if film is None: _refuse_options(o, ['overwrite'], 'the page in the browser')
+    found = live(o.source or '/dev/video0', **_asked(StreamOptions, o))
+    try:
+        if film is not None: _fill(film, found)
+        else:
+            with serve(Shown(), o.port) as (shown, address):
+                _say(f'ltseg: look at {address} (Ctrl-C ends it)')
+                for picture, second in found: shown.add(picture, second)
+    except KeyboardInterrupt as e:
+        e.add_note(str(found))
+        raise
+    if o.out != '-': return f'{found}' + f' → {o.out}'*(film is not None)
+    _say(f'ltseg: {found}')
+    return ''
+
+# %% ../nbs/90_cli.ipynb #cafb1f8d
+def _fill(film, found):
+    with film:
+        for picture, second in found: film.add(picture, second)
 
 # %% ../nbs/90_cli.ipynb #99287b73
 def _demo(o):
@@ -354,7 +380,7 @@ def _export(o):
     write, options = FORMATS[o.format], keywords(ExportOptions, o)
     taken = signature(write).parameters
     _refuse_options(o, [name for name in options if name not in taken], o.format)
-    out = write(read_result(o.result), o.out, o.overwrite, **{n: v for n, v in options.items() if n in taken})
+    out = write(read_result(o.result, progress=sys.stderr.isatty()), o.out, o.overwrite, **{n: v for n, v in options.items() if n in taken})
     return f'{o.format} → {out}'
 
 # %% ../nbs/90_cli.ipynb #9a4132d6

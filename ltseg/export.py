@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image
 from scipy.spatial import cKDTree
+from tqdm.auto import tqdm
 
 from .files import InputError, Notes, atomic_folder, choose, versions
 from .flow import flow_files, is_flow, read_flow, read_volume, write_flow
@@ -102,7 +103,7 @@ def walk(result:Result, # whose label images are read one by one
     'The frames of a result; an `InputError` for a label image that is missing, damaged or does not fit segments.json.'
     by_label, size = {}, tuple(size or result.size)
     for track in tracks(result): by_label.setdefault(track.label, []).append(track)
-    for t in range(len(result.names)):
+    for t in tqdm(range(len(result.names)), desc='frames', disable=not result.progress):
         labels = result.labels(t)
         numbers = _numbers(by_label, labels, t, result)
         if size != labels.shape: labels = cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
@@ -686,7 +687,7 @@ def flow(result:Result, # to export
         fields = _write_fields(result, new, suffix, grid, wanted if each else ())
         if residual: fields = (left for _, left in _residuals(result, source, fields))
         n = 0
-        for n, (name, field) in enumerate(zip(result.names, fields), 1):
+        for n, (field, name) in enumerate(zip(fields, result.names), 1): # fields first, so that they come to their end
             if residual: write_flow(new/'residual'/f'{name}{suffix}', field)
         if n < len(result.names): raise InputError(source or result.settings.get('source'), f'{n} flows, and there are {len(result.names)} label images')
     return Path(out)

@@ -449,6 +449,7 @@ class Stream:
     overlap: int = OVERLAP # flows of a window that are those of the one before
     first: int = 0 # number of the frame to begin with
     memory: Memory|None = None # what the linker knows by then; None: nothing yet
+    fitted: bool = True # is the motion of each piece fitted at once? Else when it is asked for
     clock: Clock = field(default_factory=lambda: Clock(progress=False)) # seconds of each stage, of all pieces
 
     def __iter__(self) -> Iterator[Segmentation]: return (piece for piece, _ in self.linked())
@@ -496,7 +497,8 @@ def _piece(self:Stream, steps, ends, linker, first): # first: number of the firs
     n = len(steps) if ends else len(steps) - self.overlap
     piece = Segmentation(masks[:, :n], _begin(source, n), self.model, self.settings, {}, self.plan.refine,
                          tuple(ids), first)
-    with self.clock('motion', bar=False): _check_motion(piece.theta) # fitted when asked for
+    if self.fitted:
+        with self.clock('motion', bar=False): _check_motion(piece.theta)
     return piece
 
 # %% ../nbs/52_inference.ipynb #ea2165bb

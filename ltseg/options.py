@@ -7,10 +7,10 @@ __all__ = ['NAMES', 'TRAINER', 'FULL_HD', 'QUALITIES', 'COMMANDS', 'option', 'Nu
            'parse_side', 'parse_numbers', 'parse_plain', 'parse_weights', 'Options', 'renamed', 'parts', 'words',
            'spelling', 'add_options', 'takes', 'given', 'keywords', 'limits', 'Table', 'Overwriting', 'Finding',
            'Opening', 'Estimating', 'BadFlow', 'SegmentOptions', 'StreamOptions', 'FlowWeights', 'Quality',
-           'SegmentCommand', 'DemoCommand', 'ReportCommand', 'SplitCommand', 'FlowCommand', 'RenderedOptions',
-           'TableOptions', 'VolumeOptions', 'NetworkOptions', 'LossOptions', 'OptimiserOptions', 'TrainOptions',
-           'LightningOptions', 'TrainCommand', 'PredictOptions', 'TableCommand', 'PredictCommand', 'EvaluateOptions',
-           'EvaluateCommand', 'ExportOptions', 'ExportCommand']
+           'SegmentCommand', 'DemoCommand', 'LiveOptions', 'LiveCommand', 'ReportCommand', 'SplitCommand',
+           'FlowCommand', 'RenderedOptions', 'TableOptions', 'VolumeOptions', 'NetworkOptions', 'LossOptions',
+           'OptimiserOptions', 'TrainOptions', 'LightningOptions', 'TrainCommand', 'PredictOptions', 'TableCommand',
+           'PredictCommand', 'EvaluateOptions', 'EvaluateCommand', 'ExportOptions', 'ExportCommand']
 
 # %% ../nbs/02_options.ipynb #02aa0010
 import argparse, inspect, json, linecache, math, re, sys
@@ -374,6 +374,34 @@ class DemoCommand(SegmentOptions, FlowWeights, Quality, help='try it: render a c
     K: int|Literal['auto'] = option('auto', '-L', parse=parse_segments, metavar='N') # number of segments, at most; auto: as many as there are motions
     out: str = option('ltseg-demo', '-o', metavar='OUT') # folder for the results; an earlier result in it is replaced
 
+# %% ../nbs/02_options.ipynb #fd5af1e3
+@dataclass(kw_only=True)
+class LiveOptions(StreamOptions):
+    'What `live` can be asked for: that of `stream`, with the defaults of a camera, which does not wait.'
+    # how the optical flow between frames is estimated, see ltseg segment --help
+    flow: Literal[NAMES['flow']]|Callable = 'dis-fast'
+    # move the edges of the segments to those of the flow, of the frames (image), or of both, which takes time; none: leave them
+    # as the network draws them
+    refine: Literal['auto', *NAMES['refine'], 'none']|Callable|None = 'none'
+    bad_flow: Literal[NAMES['bad_flow']] = 'zero' # no option: a camera goes on
+    # frames with more pixels are reduced as they are read; default: 307200, which is 640x480
+    max_pixels: int = option(640*480, within=(256,), metavar='N')
+    window: int = option(12, within=(2,), metavar='N') # segments are found in windows of N flows; shorter ones are shown sooner
+    overlap: int = option(4, within=(1,), metavar='N') # flows that a window shares with the next; by them segments keep their numbers
+
+# %% ../nbs/02_options.ipynb #fd5af1e4
+@dataclass(kw_only=True)
+class LiveCommand(LiveOptions, FlowWeights, Overwriting, help='segment a camera, or a video that comes through a pipe, as it comes', example='live /dev/video0'):
+    """Show the segments of a camera, or of a video that comes through a pipe, while it comes: in a browser at the address that is printed, or as
+    an MP4 that plays while it grows. A frame is shown when its window is segmented, by default half a second after it came, and the time to
+    compute a window; frames that come too fast for that are dropped, and counted. Ctrl-C ends it. Other cameras come through a pipe,
+    such as from FFmpeg as MPEG-TS."""
+    hidden = 'motion_model', 'adapt', 'appearance', 'bad_flow', 'fps' # too slow, or without meaning here
+    source: str|None = option(None, positional=True, metavar='DEVICE') # camera, named pipe, or - for standard input; default: /dev/video0
+    # write an MP4 in place of the page in the browser; - for standard output
+    out: str|None = option(None, '-o', metavar='FILE')
+    port: int = option(8000, within=(0, 65535), metavar='N') # of the page, at 127.0.0.1; 0: any that is free
+
 # %% ../nbs/02_options.ipynb #02aa0065
 @dataclass(kw_only=True)
 class ReportCommand(Options, help='show a result as one HTML page', example='report OUT --truth ANNOTATIONS'):
@@ -641,5 +669,5 @@ class ExportCommand(ExportOptions, Overwriting, help='write segments as another 
     weights: str|None = option(None, metavar='NAME')
 
 # %% ../nbs/02_options.ipynb #02aa0091
-COMMANDS = dict(segment=SegmentCommand, demo=DemoCommand, report=ReportCommand, split=SplitCommand, flow=FlowCommand, train=TrainCommand,
+COMMANDS = dict(segment=SegmentCommand, live=LiveCommand, demo=DemoCommand, report=ReportCommand, split=SplitCommand, flow=FlowCommand, train=TrainCommand,
                 predict=PredictCommand, evaluate=EvaluateCommand, export=ExportCommand) # name -> its options

@@ -273,12 +273,13 @@ class MemoryFrames:
         return t/self.fps
 
 # %% ../nbs/40_reader.ipynb #b29af661
-def stream_frames(source, # path, '-' for standard input, open binary file, or iterable of (H,W,3) uint8 RGB frames
+def stream_frames(source, # path, '-' for standard input, open binary file, `PassingFrames`, or iterable of (H,W,3) uint8 RGB frames
                   fps:float|None=None, # frames a second; None: what the source says, else 25
                   max_pixels:int=FULL_HD # pixels of a frame; larger ones are reduced
                  ):
     ('The frames of a source as they come, an iterable with `.size` (H,W), `.fps` and `.name(t)`; an '
      '`InputError` if they cannot be read.')
+    if isinstance(source, PassingFrames): return source
     if hasattr(source, 'read'): return piped_frames(source, getattr(source, 'name', 'file'), fps, max_pixels)
     if not isinstance(source, (str, Path)):
         if iter(source) is not source: return MemoryFrames(source, fps or 25., max_pixels)

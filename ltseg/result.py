@@ -634,6 +634,7 @@ class Result:
     folder: Path # OUT
     summary: dict # content of segments.json
     settings: dict # content of settings.json; {} if there is none
+    progress: bool = False # show a bar while all label images are read, one after the other?
 
     @property
     def names(self) -> list[str]:
@@ -678,7 +679,8 @@ def _read_result_json(file):
     except (OSError, ValueError) as e: raise InputError(file, f'cannot be read as JSON ({brief(e)})') from e
 
 # %% ../nbs/50_result.ipynb #cb86e136
-def read_result(out # folder of `ltseg segment`
+def read_result(out, # folder of `ltseg segment`
+                progress:bool=False # show a bar while all label images are read, one after the other?
                ) -> Result: # its label images are read when they are asked for
     'Reads a finished result; an `InputError` says what is missing or wrong.'
     out, file = Path(out), Path(out)/'segments.json'
@@ -688,4 +690,4 @@ def read_result(out # folder of `ltseg segment`
     fault = next(_faults(summary), None) if isinstance(summary, dict) else f'{summary!r:.80}'
     if fault: raise InputError(file, f'damaged, or not what ltseg segment writes ({fault})')
     settings = _read_result_json(out/'settings.json') if (out/'settings.json').is_file() else {}
-    return Result(out, summary, settings if isinstance(settings, dict) else {})
+    return Result(out, summary, settings if isinstance(settings, dict) else {}, progress)

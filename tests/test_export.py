@@ -405,7 +405,7 @@ def exported(tmp_path_factory):
     write_video(folder/'walk.mp4', demo_scene(9, (96, 160)).frames, fps=12)
     with contextlib.chdir(folder):
         for line in dict.fromkeys(re.findall(r'^ltseg .*', TEXT, re.MULTILINE)):
-            if 'export onnx' in line and not find_spec('onnx'): continue
+            if 'export onnx' in line and not find_spec('onnx') or 'ltseg live' in line: continue # a camera is for test_live.py
             assert main(shlex.split(line)[1:]) == 0, line
     return folder
 
@@ -455,6 +455,23 @@ def test_what_is_there_stays(result, tmp_path, format):
     after = snapshot(tmp_path)
     assert {k: v for k, v in after.items() if k != 'R'} == {k: v for k, v in before.items() if k != 'R'}
     write(read_result(copy), tmp_path/'A', True)
+
+
+@pytest.mark.parametrize('format', FORMATS)
+def test_progress(result, tmp_path, format, capsys):
+    "A bar of the frames where it is asked for, such as by the program at a terminal; and nothing where not."
+    FORMATS[format](result, tmp_path/'A')
+    assert capsys.readouterr().err == ''
+    FORMATS[format](read_result(result.folder, progress=True), tmp_path/'B')
+    said = capsys.readouterr().err
+    assert f'{T}/{T}' in said and 'frames' in said
+
+
+@pytest.mark.parametrize('terminal', [True, False])
+def test_program_shows_progress_at_a_terminal(result, tmp_path, terminal, capsys, monkeypatch):
+    monkeypatch.setattr(type(sys.stderr), 'isatty', lambda _: terminal, raising=False)
+    assert main(['export', 'csv', str(result.folder), '-o', str(tmp_path/'A')]) == 0
+    assert (f'{T}/{T}' in capsys.readouterr().err) == terminal
 
 
 def peak_of_export(format, folder, out):

@@ -33,12 +33,12 @@ from ltseg.options import (COMMANDS, TRAINER, EvaluateOptions, PredictOptions, S
                            parts, takes, words)
 from ltseg.predict import predict
 from ltseg.pretrained import load_network
-from ltseg.reader import check_size
+from ltseg.reader import PassingFrames, check_size
 from ltseg.scoring import evaluate, save_evaluation
 from ltseg.splits import fill_flow, split_folder
 from ltseg.synthetic import demo_scene
 from ltseg.train import TrainSettings, train
-from ltseg.video import FLOW_ESTIMATORS, estimate_flow
+from ltseg.video import FLOW_ESTIMATORS, estimate_flow, open_frames
 
 LINES = { # the command that an option is added to
     'segment': 'segment {top}/clip -o OUT --method em -K 2',
@@ -49,11 +49,12 @@ LINES = { # the command that an option is added to
     'train': 'train -o OUT --shards {top}/shard --steps 1 --epoch-steps 1 --val 1 --batch-size 1 --accelerator cpu --finetune {top}/one.safetensors',
     'predict': 'predict --data-file SPLIT --base-dir {top}/data --method em -K 2 -o OUT',
     'evaluate': 'evaluate --data-file SPLIT --base-dir {top}/data --method em -K 2 -o OUT',
+    'live': 'live pipe -o OUT/a.mp4 --method em -K 2', # the runner stands for the pipe; no more frames come than may wait
     'export': 'export {top}/done -o OUT'}
 NETWORK = '--weights {top}/one.safetensors -K 3' # a tiny one, never trained
 EXPORT = {f: f'export {f} {{top}}/result -o OUT' for f in FORMATS}
 TABLE = {c: f'{c} --data-file SPLIT --base-dir {{top}}/data -o OUT ' for c in ('predict', 'evaluate')}
-BY_NETWORK = {'segment': 'segment {top}/clip -o OUT ' + NETWORK, 'demo': 'demo -o OUT ' + NETWORK} | {c: line + NETWORK for c, line in TABLE.items()}
+BY_NETWORK = {'segment': 'segment {top}/clip -o OUT ' + NETWORK, 'demo': 'demo -o OUT ' + NETWORK, 'live': 'live pipe -o OUT/a.mp4 ' + NETWORK} | {c: line + NETWORK for c, line in TABLE.items()}
 FRESH = LINES['train'].replace('--finetune {top}/one.safetensors', '') # a network of its own
 RENDERED = LINES['train'].replace('--shards {top}/shard', '--synthetic 5 --length 3 --size 32x48')
 MIXED = LINES['train'] + ' --videos {top}/long --unsupervised 1'
@@ -229,6 +230,15 @@ CASES = {
         'overwrite': [Needed('--overwrite', '--overwrite', LINES['segment'].replace('OUT', 'FULL'))],
         'shard': [Acts('--shard 1/2', 'segment {top}/clip {top}/other -o OUT --method em -K 2'), Refused('several videos', '--shard 1/2')]},
     'demo': {k: make('demo') for k, make in JOB.items()},
+    'live': {
+        'K': [Acts('-K 3')], 'size': [Acts('--size 32x48')], 'flow': [Acts('--flow mended')], 'refine': [Acts('--refine flow', BY_NETWORK['live'])],
+        'method': [Acts('--method em', BY_NETWORK['live'].replace('--weights {top}/one.safetensors', ''))], 'max_pixels': [Acts('--max-pixels 2000')],
+        'weights': [Acts('--weights {top}/two.safetensors', BY_NETWORK['live']), Refused('--weights', '--weights {top}/one.safetensors')],
+        'device': JOB['device']('live'), 'flow_weights': JOB['flow_weights']('live'),
+        'window': [Acts('--window 3 --overlap 1'), Refused('overlap', '--window 2 --overlap 2')],
+        'overlap': [Acts('--overlap 1', LINES['live'] + ' --window 4 --overlap 2')],
+        'port': [Refused('--port', '--port 0')], # what it does is for test_live.py
+        'overwrite': [Needed('--overwrite', '--overwrite', LINES['live'].replace('OUT', 'FULL')), Refused('--overwrite', '--overwrite', 'live pipe')]},
     'report': {
         'source': [Acts('--source {top}/other')], 'width': [Acts('--width 40')], 'max_frames': [Acts('--max-frames 3')],
         'quality': [Acts('--quality 20')], 'truth': [Acts('--truth {top}/data/Annotations/480p/a')],
@@ -453,6 +463,7 @@ class Runner:
         brief = {name: replace(how, steps=how.steps//20) for name, how in APPEARANCES.items()} # trainings: what they are good for is not asked here
         with patch('ltseg.synthetic.demo_scene', scene), patch.dict(APPEARANCES, brief), pytest.MonkeyPatch.context() as m:
             m.chdir(self.folder)
+            m.setattr('ltseg.live.live_frames', lambda _: lambda fps, max_pixels: PassingFrames(iter(open_frames(self.top/'clip', max_pixels=max_pixels)), fps=12))
             m.setitem(FLOW_ESTIMATORS, 'deepflow', lambda: lambda a, b: torch.full((2, *a.shape[:2]), torch.nan))
             try: status = main(words)
             except SystemExit as e: status = e.code
