@@ -292,7 +292,8 @@ class Opening(Options, group='segments'):
     'What finds segments.'
     # how segments are found; em is a classical method (expectation maximisation) that needs no weights
     method: Literal[NAMES['method']]|Callable = 'network'
-    # weights of the network: a name, or a .safetensors or .ckpt file; default: those that come with ltseg
+    # weights of the network: a name, a .safetensors or .ckpt file, or user/name at the Hugging Face Hub; default: those that
+    # come with ltseg
     weights: str = option('default', metavar='NAME')
     device: str|None = option(None, metavar='NAME') # where the network runs, such as cpu or cuda; default: a GPU if there is one
 
