@@ -156,7 +156,7 @@ def _same_size(files): # yields the values of each file; None for None
         if values is not None:
             shape = shape or values.shape
             if values.shape != shape:
-                raise InputError(file, f'{shape} (rows, columns) as before', str(values.shape))
+                raise InputError(file, f'{shape[1]}×{shape[0]} pixels as before', f'{values.shape[1]}×{values.shape[0]}')
         yield values
 
 # %% ../nbs/62_evaluation.ipynb #73a290b0

@@ -667,7 +667,8 @@ def _read_flows(result, given):
 def _residuals(result, source, fields): # pairs (field, flow - field)
     for field, flow in zip(fields, _flows(result, source), strict=False):
         if flow.shape != field.shape:
-            raise InputError(source or result.settings.get('source'), f'its flow has {tuple(flow.shape[1:])} pixels (rows, columns), the labels {tuple(field.shape[1:])}')
+            (h, w), (H, W) = flow.shape[1:], field.shape[1:]
+            raise InputError(source or result.settings.get('source'), f'its flow has {w}×{h} pixels, the labels {W}×{H}')
         yield field, flow.cpu() - field
 
 # %% ../nbs/74_export.ipynb #0629c95a

@@ -307,7 +307,7 @@ def _device_limits(device:torch.device, # to be measured
     return {name: _product(dtype, device, sizes) for name, dtype in _PRECISIONS.items()} | dict(copy=copied)
 
 # %% ../nbs/89_gpu.ipynb #89a00024
-PUBLISHED = 210 # frames a second of the published network alone, on a P100 (128×224), as its authors report
+PUBLISHED = 210 # frames a second of the published network alone, on a P100 (224×128), as its authors report
 
 def _network_speed(network:torch.nn.Module, # on the device, in evaluation mode
                   flow:Tensor, # (1,2,T,H,W), pixels, on the device
@@ -322,7 +322,7 @@ def _network_speed(network:torch.nn.Module, # on the device, in evaluation mode
         with Traffic() as traffic, FlopCounterMode(display=False) as flops: work()
         seconds = _median_seconds(work, device, sizes.repeats)
     done, moved = flops.get_total_flops(), traffic.bytes
-    return {'T': T, 'size': f'{flow.shape[3]}×{flow.shape[4]}', 'precision': precision, 'ms': round(1000*seconds, 3), 'frames/s': round(T/seconds, 1),
+    return {'T': T, 'size': f'{flow.shape[4]}×{flow.shape[3]}', 'precision': precision, 'ms': round(1000*seconds, 3), 'frames/s': round(T/seconds, 1),
             'published': PUBLISHED, 'GFLOP/frame': round(done/T/1e9, 3), 'TFLOP/s': round(done/seconds/1e12, 3),
             '% of arithmetic': round(100*done/seconds/limits[precision], 2), 'MB/frame': round(moved/T/1e6, 2), 'GB/s': round(moved/seconds/1e9, 2),
             '% of bandwidth': round(100*moved/seconds/limits['copy'], 1)}
@@ -331,7 +331,7 @@ def _network_speed(network:torch.nn.Module, # on the device, in evaluation mode
 def _speed_row(network, size, T, precision, sizes, limits): # a volume too large for the memory says so
     flow = torch.randn(1, 2, T, *size, device=next(network.parameters()).device)
     try: return _network_speed(network, flow, precision, sizes, limits)
-    except torch.OutOfMemoryError: return {'T': T, 'size': f'{size[0]}×{size[1]}', 'precision': precision, 'ms': 'does not fit into the memory'}
+    except torch.OutOfMemoryError: return {'T': T, 'size': f'{size[1]}×{size[0]}', 'precision': precision, 'ms': 'does not fit into the memory'}
 
 # %% ../nbs/89_gpu.ipynb #2e56d10c
 def measure_speed(task:Task): # of the step

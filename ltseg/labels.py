@@ -69,7 +69,7 @@ def read_labels(file, # a PNG of 8 bits, palette or grey
     except (UnidentifiedImageError, OSError, SyntaxError) as e:
         raise InputError(file, 'a complete PNG', str(e)) from e
     if size is not None and labels.shape != tuple(size):
-        raise InputError(file, f'{tuple(size)} pixels (rows, columns)', str(labels.shape))
+        raise InputError(file, f'{size[1]}×{size[0]} pixels', f'{labels.shape[1]}×{labels.shape[0]}')
     return labels
 
 # %% ../nbs/12_labels.ipynb #a7ded6de

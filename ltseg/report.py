@@ -25,7 +25,7 @@ from PIL import Image
 
 from .files import InputError, Notes, atomic_path, brief
 from .flow import flow_scale, is_flow, read_volume
-from .labels import VOID, read_mask
+from .labels import VOID, is_binary, ratio, read_mask
 from .motion import MotionModel
 from .plots import SAFE_PALETTE, overlay, spread
 from .result import Result, find_pieces, read_result
@@ -326,7 +326,7 @@ def frame_agreement(labels, # (n,h,w) uint8
     partner = {k: a for k, (a, _) in match_segments(labels, others).items() if k not in ground}
     def j(here, there):
         pairs = [((here == a) if a is not None else np.zeros_like(here, bool), there == k) for k, a in partner.items()]
-        scores = [(a & b).sum()/(a | b).sum() for a, b in pairs if b.any() or a.any()]
+        scores = [ratio((a & b).sum(), (a | b).sum()) for a, b in pairs if b.any() or a.any()]
         return round(float(np.mean(scores)), 4) if scores else None
     return partner, [j(*pair) for pair in zip(labels, others)]
 
@@ -373,16 +373,17 @@ def truth(result:Result, # that is shown
     files = [Path(folder)/f'{name}.png' for name in result.names]
     if not Path(folder).is_dir(): raise InputError(folder, 'there is no folder of that name')
     if lost := [f for f in files if not f.is_file()]: raise InputError(folder, f'no {lost[0].name}, the truth of a frame of {result.folder}')
-    def read(t): return _truth_labels(files[t], result.size)
+    binary = all(is_binary(read_mask(f)) for f in files) # what 255 means is decided once for the video, as in the scores
+    def read(t): return _truth_labels(files[t], result.size, binary)
     return Other('Truth', read, {0: 'No object', VOID: 'Void'}, (0, VOID))
 
 # %% ../nbs/72_report.ipynb #17a86039
-def _truth_labels(file, size): # binary ones have the object at 255
+def _truth_labels(file, size, binary): # binary ones have the object at 255
     labels = read_mask(file)
     if labels.dtype != np.uint8: raise InputError(file, 'a PNG with one byte of label for each pixel')
     (H, W), (h, w) = size, labels.shape
     if abs(h*W - w*H) > max(h, w, H, W): raise InputError(file, f'has another shape than the labels: {w}×{h}, and not {W}×{H}')
-    return np.where(labels == 255, 1, labels).astype(np.uint8) if set(np.unique(labels)) <= {0, 255} else labels
+    return (labels > 0).view(np.uint8) if binary else labels
 
 # %% ../nbs/72_report.ipynb #e28e2294
 class _Page: # what is collected of the frames that a page shows, one after the other

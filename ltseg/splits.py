@@ -511,7 +511,7 @@ def merge_masks(masks:dict, # object (1 … 254) -> file with its mask
         mask = read_image(file).max(axis=-1)
         if labels is None: labels = np.zeros(mask.shape, np.uint8)
         if mask.shape != labels.shape:
-            raise InputError(file, f'{labels.shape} pixels (rows, columns)', f'{mask.shape}')
+            raise InputError(file, f'{labels.shape[1]}×{labels.shape[0]} pixels', f'{mask.shape[1]}×{mask.shape[0]}')
         labels[mask > mask.max() / 2] = label
     return labels
 

@@ -79,7 +79,7 @@ def _(d):
 
 for format in ('colmap', 'coco', 'cvat', 'sam2', 'zarr', 'csv', 'flow', 'yolo', 'rgba'):
     for what, change, says in [('missing', lambda f: f.unlink(), '3.png'), ('cut in half', lambda f: changed(f, lambda b: b[:len(b)//2]), '3.png'),
-                               ('of another size', lambda f: Image.new('L', (9, 9)).save(f), '(9, 9)')]:
+                               ('of another size', lambda f: Image.new('L', (9, 9)).save(f), '9×9')]:
         @row('Exports', f'{format}, the last label image is {what}', says)
         def _(d, format=format, change=change):
             result(d)

@@ -122,7 +122,7 @@ def _(d):
     ltseg('evaluate', *table(d), *METHOD, '-o', d/'new')
     return 'scored at that size'
 
-@row('Scores', 'one annotation of another size among others', '1.png', '(32, 48)')
+@row('Scores', 'one annotation of another size among others', '1.png', 'expected 48×32')
 def _(d):
     file = put(d)/'data/Annotations/480p/a/1.png'
     Image.open(file).resize((96, 64)).save(file)

@@ -190,7 +190,7 @@ def _(d):
     data = put_frames(d)
     for _ in range(2): ltseg('split', data, '--name', 'x')
 
-@row('Data sets', 'masks of one object that differ in size, after those of another clip were merged', 'rows, columns')
+@row('Data sets', 'masks of one object that differ in size, after those of another clip were merged', 'expected 8×8 pixels, found 64×48')
 def _(d): ltseg('split', put_frames(d, 'ab', [('a', 1, (48, 64)), ('a', 2, (48, 64)), ('b', 1, (48, 64)), ('b', 2, (8, 8))]), '--name', 'x')
 
 @row('Data sets', '`--image-set` of a data set without lists', '--image-set', 'no list called 2016')
