@@ -143,7 +143,7 @@ def _opened_once(o): # the method, and what settings say of the options; what is
     from ltseg.motion import MotionModel
     asked, model = StreamOptions(**_asked(StreamOptions, o)), MotionModel(o.motion_model)
     method = open_method(o.method, o.weights, model, o.device)
-    make_plan(method, o.K, o.adapt, o.refine, model, o.appearance)
+    make_plan(method, asked)
     check_window(o.window, o.overlap)
     return method, describe(method, asked)
 

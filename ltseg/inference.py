@@ -33,7 +33,7 @@ from .losses import MotionLoss
 from .merge import Merge
 from .motion import MotionModel
 from .network import MaskNetwork
-from .options import SegmentOptions, StreamOptions, takes
+from .options import Finding, SegmentOptions, StreamOptions, takes
 from .pretrained import load_network, weights_path
 from .reader import Reader, Source, open_reader, read_source
 from .refine import REFINEMENTS, Refinement, usual_refinement
@@ -179,26 +179,22 @@ class Plan:
 
 # %% ../nbs/52_inference.ipynb #f0c53d36
 def make_plan(method:Method, # that will follow the plan
-              K, # segments at most, or 'auto': begin with `Merge.most` of them, and merge
-              adapt:int=0, # steps of training on the video; 0: none
-              refine=None, # a name of REFINEMENTS, a `Refinement`, or None: labels as they are; 'auto': None until the source is known
-              model=None, # `MotionModel` by which the network is trained, and segments are merged; None: `MotionModel()`
-              appearance=None # a name of APPEARANCES, an `Appearance`, or None: the look of the segments is not learnt
+              o:Finding # what is asked for: how segments are found
              ) -> Plan:
-    'The plan; `InputError` if the method cannot follow it, or `refine` is no known name.'
-    merge = None
+    'The plan; `InputError` if the method cannot follow it, or a name is not known. `refine` may stay "auto" until the source is known.'
+    K, merge, model = o.K, None, MotionModel(o.motion_model)
     if K == 'auto':
-        merge = Merge(model or MotionModel())
+        merge = Merge(model)
         K = min(merge.most, method.max_segments)
     if not 1 <= K <= method.max_segments:
         raise InputError('K', f'this method finds 1 to {method.max_segments} segments, not {K}')
-    if adapt and not hasattr(method, 'adapted'):
+    if o.adapt and not hasattr(method, 'adapted'):
         raise InputError('adapt', f'{type(method).__name__} has nothing that could be trained; the network has')
-    if refine == 'auto': refine = None
+    refine, appearance = None if o.refine == 'auto' else o.refine, o.appearance
     if isinstance(refine, str): refine = choose(REFINEMENTS, refine, 'refinement')
     if isinstance(appearance, str): appearance = choose(APPEARANCES, appearance, 'appearance')
-    loss = MotionLoss() if model is None else MotionLoss(model.name)
-    return Plan(K, Adaptation(adapt, loss=loss) if adapt else None, merge, refine, appearance)
+    adapt = Adaptation(o.adapt, loss=MotionLoss(model.name)) if o.adapt else None
+    return Plan(K, adapt, merge, refine, appearance)
 
 # %% ../nbs/52_inference.ipynb #41cac86d
 def _check_frames(plan, frames): # are there any? An `InputError` if the plan needs them
@@ -369,7 +365,7 @@ def open_all(source, # see `segment`
     'Opens a source and all that it is segmented with; names fail before the source is looked at.'
     model = MotionModel(o.motion_model)
     find = open_method(o.method, o.weights, model, o.device) if isinstance(o.method, str) else o.method
-    plan = make_plan(find, o.K, o.adapt, o.refine, model, o.appearance)
+    plan = make_plan(find, o)
     if o.size is not None: _check_fits(find, plan, o.size, 1) # before anything is made as large
     reader = open_reader(source, o.flow, o.bad_flow, o.size, o.fps, o.max_pixels)
     _check_frames(plan, reader.frames)

@@ -150,7 +150,7 @@ def predict(split:Split, # a table with flow
     model = _motion_model(method, o.motion_model)
     K = min(4, method.max_segments) if o.K is None else o.K # four, as published
     o = replace(o, K=K, motion_model=model.name)
-    plan = make_plan(method, o.K, o.adapt, o.refine, model, o.appearance)
+    plan = make_plan(method, o)
     cut_volume(torch.empty(1, 1), o.cut_size) # refuses what is no length
     if o.size is not None: check_size(o.size)
     settings = method.about | _acting(o, plan) | dict(
