@@ -220,7 +220,7 @@ def limits(cls) -> dict: # name -> (lowest, highest)
 
 # %% ../nbs/02_options.ipynb #02aa0041
 NAMES = dict( # option -> its valid words
-    method=('network', 'em'), flow=('dis-guided', 'dis', 'dis-fast', 'dis-fine', 'mended', 'deepflow', 'raft'), bad_flow=('error', 'zero'),
+    method=('network', 'em'), flow=('dis-guided', 'dis-guided-fast', 'dis', 'dis-fast', 'dis-fine', 'mended', 'deepflow', 'raft'), bad_flow=('error', 'zero'),
     refine=('flow', 'image', 'image+flow', 'flow-then-image'), appearance=('quick', 'thorough'),
     network=('lean', 'ltms'), decoder=('transformer', 'slots'), queries=('learnt', 'gaussian'),
     norm=('window', 'block', 'cBlockNorm3d', 'frame', 'instance', 'batch', 'group', 'none'),
@@ -302,8 +302,9 @@ class Opening(Options, group='segments'):
 class Estimating(Options, group='flow'):
     'Where flow comes from.'
     # how the optical flow between frames is estimated: dis-guided checks itself backwards and follows the edges of the
-    # frames; dis takes half its time, dis-fast an eighth, and both blur what moves; the other four are slower: dis-fine,
-    # deepflow, mended (dis, corrected by a small network) and raft (the best one, a network; needs torchvision)
+    # frames; dis-guided-fast does so in half the time; dis and dis-fast do not, and blur what moves; the other four are
+    # slower: dis-fine, deepflow, mended (dis, corrected by a small network) and raft (the best one, a network; needs
+    # torchvision)
     flow: Literal[NAMES['flow']]|Callable = 'dis-guided'
 
 @dataclass(kw_only=True)
@@ -332,7 +333,7 @@ class StreamOptions(SegmentOptions, group='long videos'):
 
 # %% ../nbs/02_options.ipynb #02aa0006
 QUALITIES = { # name -> options of `segment`; the others stay at their defaults
-    'fast': dict(flow='dis-fast', refine=None), # pictures pass as fast as they can
+    'fast': dict(flow='dis-guided-fast', refine='flow'), # pictures pass as fast as they can
     'balanced': {}, # the defaults
     'best': dict(weights='head', appearance='quick')} # the best masks without other software
 
@@ -346,8 +347,8 @@ class FlowWeights(Options, group='flow'):
 @dataclass(kw_only=True)
 class Quality(Options, group='segments'):
     'Names for combinations of options.'
-    # other defaults for how well and how fast: fast: --flow dis-fast --refine none; best: --weights head --appearance
-    # quick; options that are given as well count; default: balanced
+    # other defaults for how well and how fast: fast: --flow dis-guided-fast --refine flow; best: --weights head
+    # --appearance quick; options that are given as well count; default: balanced
     quality: Literal[tuple(QUALITIES)] = 'balanced'
 
 # %% ../nbs/02_options.ipynb #02aa0059
@@ -380,7 +381,7 @@ class DemoCommand(SegmentOptions, FlowWeights, Quality, help='try it: render a c
 class LiveOptions(StreamOptions):
     'What `live` can be asked for: that of `stream`, with the defaults of a camera, which does not wait.'
     # how the optical flow between frames is estimated, see ltseg segment --help
-    flow: Literal[NAMES['flow']]|Callable = 'dis-fast'
+    flow: Literal[NAMES['flow']]|Callable = 'dis-guided-fast'
     # move the edges of the segments to those of the flow, of the frames (image), or of both, which takes time; none: leave them
     # as the network draws them
     refine: Literal['auto', *NAMES['refine'], 'none']|Callable|None = 'none'
