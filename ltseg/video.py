@@ -452,9 +452,9 @@ _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyErro
 @contextmanager
 def _picture_file(path): # Pillow's image, of which only the header has been read; all that Pillow raises is an InputError
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore') # Pillow's of large pictures, which `PIXEL_LIMIT` bounds
-            with Image.open(path) as image: yield image
+        # Pillow's of large pictures, which `PIXEL_LIMIT` bounds; for good: `catch_warnings` would undo what other threads do meanwhile
+        warnings.filterwarnings('ignore', module='PIL')
+        with Image.open(path) as image: yield image
     except InputError: raise
     except _PILLOW_ERRORS as e:
         raise InputError(path, 'a complete picture', str(e)) from e
