@@ -35,7 +35,7 @@ from .motion import MotionModel
 from .network import MaskNetwork
 from .options import Finding, SegmentOptions, StreamOptions, takes
 from .pipeline import ahead
-from .pretrained import load_network, weights_path
+from .pretrained import load_network, usual_weights, weights_path
 from .reader import Reader, Source, open_reader, read_source
 from .refine import REFINEMENTS, Refinement, usual_refinement
 from .result import Output, Segmentation, difference
@@ -113,13 +113,12 @@ class EMMethod:
 METHODS = {'network': lambda weights, model, device: NetworkMethod.from_pretrained(weights, device),
            'em': lambda weights, model, device: EMMethod(model)}
 
-def open_method(method:str, # of METHODS: 'network' or 'em'
-                weights:str, # of the network: a name, or a file
-                model:MotionModel, # of EM
-                device:str|None # of the network; None: a GPU if there is one
+def open_method(o:SegmentOptions # what is asked for: name of a method, weights, device, and K and motion model
                ) -> Method:
-    'The method of this name; `InputError` if there is none, or no such weights or device.'
-    return choose(METHODS, method, 'method')(weights, model, device)
+    'The method of this name, or the one that stands in the place of a name; `InputError` if there is none, or no such weights or device.'
+    if not isinstance(o.method, str): return o.method
+    weights = usual_weights(o.K) if o.weights == 'auto' else o.weights
+    return choose(METHODS, o.method, 'method')(weights, MotionModel(o.motion_model), o.device)
 
 # %% ../nbs/52_inference.ipynb #900b7051
 # Pixels of the working size: a volume whose fastest pixel is slower has no motion to segment
@@ -370,7 +369,7 @@ def open_all(source, # see `segment`
             ) -> Opened:
     'Opens a source and all that it is segmented with; names fail before the source is looked at.'
     model = MotionModel(o.motion_model)
-    find = open_method(o.method, o.weights, model, o.device) if isinstance(o.method, str) else o.method
+    find = open_method(o)
     plan = make_plan(find, o)
     if o.size is not None: _check_fits(find, plan, o.size, 1) # before anything is made as large
     reader = open_reader(source, o.flow, o.bad_flow, o.size, o.fps, o.max_pixels)

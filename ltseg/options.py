@@ -292,9 +292,9 @@ class Opening(Options, group='segments'):
     'What finds segments.'
     # how segments are found; em is a classical method (expectation maximisation) that needs no weights
     method: Literal[NAMES['method']]|Callable = 'network'
-    # weights of the network: a name, a .safetensors or .ckpt file, or user/name at the Hugging Face Hub; default: those that
-    # come with ltseg
-    weights: str = option('default', metavar='NAME')
+    # weights of the network: a name (default, head, sharp), a .safetensors or .ckpt file, or user/name at the Hugging Face
+    # Hub; default: auto (sharp, which tells objects apart, with -K auto; else those of the name default)
+    weights: str = option('auto', metavar='NAME')
     device: str|None = option(None, metavar='NAME') # where the network runs, such as cpu or cuda; default: a GPU if there is one
 
 # %% ../nbs/02_options.ipynb #02aa0054
@@ -600,7 +600,7 @@ class TableCommand(Table, Opening, PredictOptions, Overwriting):
     'A table, and how it is segmented.'
     # folder of a training run, whose weights are used (weights.safetensors, else best.ckpt)
     model_dir: str|None = option(None, metavar='DIR')
-    weights: str|None = option(None, metavar='NAME') # other weights: a name, or a .safetensors or .ckpt file; default: those that come with ltseg
+    weights: str|None = option(None, metavar='NAME') # other weights: a name, or a .safetensors or .ckpt file; default: those that come with ltseg (sharp with -K auto, else default)
 
 # %% ../nbs/02_options.ipynb #02aa0083
 @dataclass(kw_only=True)
