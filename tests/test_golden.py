@@ -57,7 +57,7 @@ def segment(top: Path, source, *words) -> dict:
 FLOW, IMAGE = ('--flow', 'dis'), ('--refine', 'image') # the usual ones of that time
 def clip(top): return segment(top, GOLDEN/'film.mp4', *FLOW, *IMAGE, '-K', 4)
 def clip_as_it_is(top): return segment(top, GOLDEN/'film.mp4', *FLOW, '-K', 3, '--refine', 'none')
-def clip_auto(top): return segment(top, GOLDEN/'film.mp4', *FLOW, *IMAGE, '-K', 'auto', '--window', 4, '--overlap', 2)
+def clip_auto(top): return segment(top, GOLDEN/'film.mp4', *FLOW, *IMAGE, '-K', 'auto', '--weights', 'default', '--window', 4, '--overlap', 2)
 def clip_adapted(top): return segment(top, GOLDEN/'film.mp4', *FLOW, *IMAGE, '-K', 4, '--adapt', 2)
 def flow_folder(top): return segment(top, top/'flow', '--refine', 'flow', '-K', 4)
 def flow_em(top): return segment(top, top/'flow', '--refine', 'flow', '--method', 'em', '-K', 2)
