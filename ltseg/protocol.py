@@ -46,7 +46,7 @@ def estimated(estimator:str, # a name of FLOW_ESTIMATORS
     return flow
 
 # %% ../nbs/87_protocol.ipynb #ae4a02f5
-FLOWS = {'raft-small': raft_small_flow} | {name: estimated(name) for name in ('dis', 'dis-fast', 'dis-fine', 'dis-guided', 'mended')} # name -> of data and sequence
+FLOWS = {'raft-small': raft_small_flow} | {name: estimated(name) for name in ('dis', 'dis-fast', 'dis-fine', 'dis-guided', 'dis-guided-fast', 'mended')} # name -> of data and sequence
 
 def sequences(data, # folder of the data
              ) -> list: # of names, sorted
