@@ -18,6 +18,7 @@ from torch import Tensor
 from .files import InputError
 from .losses import MotionLoss
 from .network import MaskNetwork
+from .pipeline import check_wanted
 
 # %% ../nbs/48_adapt.ipynb #1a34c9d9
 def window_loss(network:MaskNetwork, # that makes the masks
@@ -66,6 +67,7 @@ def __call__(self:Adaptation, network:MaskNetwork, # is not changed
         flow = flow.clone() # inference tensors cannot be trained with
         adam = torch.optim.Adam(copy.parameters(), self.lr)
         for window in self.windows(flow.shape[1]):
+            check_wanted()
             adam.zero_grad()
             window_loss(copy, flow[None, :, window], K, self.loss).backward()
             adam.step()

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .files import InputError
+from .pipeline import check_wanted
 
 # %% ../nbs/49_appearance.ipynb #73aa0008
 def _layer(c_in, c_out, stride=1): # (B,c_in,h,w) -> (B,c_out,h/stride,w/stride)
@@ -111,6 +112,7 @@ class Appearance:
         adam = torch.optim.AdamW(net.parameters(), self.lr)
         schedule = torch.optim.lr_scheduler.OneCycleLR(adam, self.lr, max(self.steps, 20), pct_start=.1) # shorter ones have no warm-up, and divide by zero
         for _ in range(self.steps):
+            check_wanted()
             pieces = [_piece(frames[t], masks[:, t], size, rng) for t in rng.integers(len(frames), size=self.batch)]
             seen, taught = map(torch.stack, zip(*pieces)) # (B,3,·,·), (B,K,·,·)
             with torch.autocast(masks.device.type, torch.bfloat16): logits = net(seen.to(memory_format=torch.channels_last))

@@ -191,9 +191,6 @@ def _attempt(segment, video, folder, overwrite): # -> what a row says
         done = dict(state='failed', error=' '.join(f'{kind}{e}'.split()))
     return done | dict(seconds=round(time.perf_counter() - start, 1))
 
-def _replaces(row, folder, video, check): # is there a result that must go? Not one that was begun by this very run
-    return row.state == 'again' and not ((folder/PROGRESS).exists() and not check(video, made_with(folder)))
-
 # %% ../nbs/54_archive.ipynb #1dab5683
 @contextmanager
 def _kept(out, path): # out: folder of the archive; path: of its manifest
@@ -225,7 +222,8 @@ def work_off(videos:dict, # name -> path
         write_manifest(path, rows.values())
         for name, row in tqdm(rows.items(), desc='videos', disable=not progress):
             if row.state == 'done' and (out/name/'segments.json').exists(): continue
-            again = _replaces(row, out/name, videos[name], check)
+            begun = (out/name/PROGRESS).exists() and not check(videos[name], made_with(out/name)) # by this very run
+            again = row.state == 'again' and not begun # then the result that is there must go
             if not again: row.state = 'running'
             write_manifest(path, rows.values())
             vars(row).update(_attempt(segment, videos[name], out/name, again))

@@ -140,10 +140,9 @@ def _segment(o):
 # %% ../nbs/90_cli.ipynb #0526a45d
 def _opened_once(o): # the method, and what settings say of the options; what is wrong with them is said before the first video
     from ltseg.inference import check_window, describe, make_plan, open_method
-    from ltseg.motion import MotionModel
-    asked, model = StreamOptions(**_asked(StreamOptions, o)), MotionModel(o.motion_model)
-    method = open_method(o.method, o.weights, model, o.device)
-    make_plan(method, o.K, o.adapt, o.refine, model, o.appearance)
+    asked = StreamOptions(**_asked(StreamOptions, o))
+    method = open_method(asked)
+    make_plan(method, asked)
     check_window(o.window, o.overlap)
     return method, describe(method, asked)
 
@@ -306,11 +305,12 @@ def _check_method(o, pictures=()): # pictures: the options that draw by the moti
 # %% ../nbs/90_cli.ipynb #b8d757c0
 def _open_method(o, device=None): # device: another one than the arguments say
     from ltseg.predict import load_method
+    from ltseg.pretrained import usual_weights
     which = given(o, 'model_dir', 'weights')
     if o.method == 'em' and which or len(which) > 1:
         what = [*which, *(['--method em'] if o.method == 'em' else [])]
         raise InputError(' and '.join(what), 'each says how segments are found; give one of them')
-    return load_method(o.method, o.weights or 'default', o.model_dir,
+    return load_method(o.method, o.weights or usual_weights(o.K), o.model_dir,
                        o.motion_model or 'QuadraticFull_fk3', device or o.device)
 
 # %% ../nbs/90_cli.ipynb #a8613c08

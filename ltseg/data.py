@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['HALF_MAX', 'AUGMENT', 'sample_size', 'FlowReader', 'flow_reader', 'MaskReader', 'mask_reader', 'ImageReader',
            'FileCache', 'Requests', 'centred', 'sample_requests', 'Readers', 'open_readers', 'SplitDataset', 'Epoch',
-           'SplitData', 'Volumes', 'ShardData', 'cache_flows', 'Windows', 'Mixture', 'VolumeData']
+           'SampleData', 'SplitData', 'Volumes', 'ShardData', 'cache_flows', 'Windows', 'Mixture', 'VolumeData']
 
 # %% ../nbs/80_data.ipynb #c0d6c51d
 import hashlib, json, logging, os, zlib
@@ -323,8 +323,74 @@ class Epoch(Dataset):
         for f in self.change: s = f(s, rng)
         return s
 
+# %% ../nbs/80_data.ipynb #8b5d027a
+def _batch(samples): # as torch makes it; where all inputs are the flow itself, one tensor serves for both
+    if any(s.input is not s.flow for s in samples): return default_collate(samples)
+    batch = default_collate([s._replace(input=s.row) for s in samples])
+    return batch._replace(input=batch.flow)
+
+# %% ../nbs/80_data.ipynb #c0d60df6
+class SampleData(pl.LightningDataModule):
+    'Batches of samples: for training of a new pass in every epoch, else of all samples in their order.'
+    def __init__(self, datasets:dict, # 'train', 'val', 'test' -> dataset of samples; those that are there
+                 change:Sequence[Callable]=(), # in training, (sample, rng) -> sample, applied in this order
+                 seed:int=123, # of order and changes
+                 batch_size:int=3, # samples per batch; 3: as published
+                 workers:int=0): # processes that load
+        super().__init__()
+        self.datasets, self.change, self.seed = datasets, change, seed
+        self.batch_size, self.workers = batch_size, workers
+
+    def epoch(self, number:int, # of the pass
+              processes:int=1, # that share it
+             )->Dataset: # of samples
+        'One pass over the training data, for all processes together: every sample once.'
+        return Epoch(self.datasets['train'], self.change, self.seed, number)
+
+# %% ../nbs/80_data.ipynb #25947fe9
+@patch
+def share(self:SampleData, processes:int=1, # that share an epoch
+         )->int: # batches
+    'How many batches of an epoch each process gets.'
+    return max(1, len(self.epoch(0, processes))//processes//self.batch_size)
+
+# %% ../nbs/80_data.ipynb #33ce14f6
+@patch
+def _loader(self:SampleData, dataset, drop_last=False, sampler=None):
+    # all by keyword: Lightning makes loaders anew, with other samplers, from what they were given
+    on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == 'cuda'
+    return DataLoader(dataset, batch_size=self.batch_size, num_workers=self.workers, collate_fn=_batch,
+                      drop_last=drop_last, sampler=sampler, pin_memory=on_gpu) # copied while the device computes
+
+# %% ../nbs/80_data.ipynb #f9720218
+@patch
+def train_dataloader(self:SampleData):
+    'Whole batches of the current epoch.'
+    number, processes = (self.trainer.current_epoch, self.trainer.world_size) if self.trainer else (0, 1)
+    samples, mine = self.epoch(number, processes), None
+    if processes > 1: # what falls to this one
+        mine = DistributedSampler(samples, processes, self.trainer.global_rank, shuffle=False,
+                                  drop_last=len(samples) >= processes)
+    return self._loader(samples, len(mine or samples) >= self.batch_size, mine)
+
+@patch
+def val_dataloader(self:SampleData):
+    'All samples of validation, in their order.'
+    return self._loader(self.datasets['val'])
+
+# %% ../nbs/80_data.ipynb #e788b243
+@patch
+def test_dataloader(self:SampleData):
+    'All samples of the test, in their order.'
+    return self._loader(self.datasets['test'])
+
+@patch
+def predict_dataloader(self:SampleData):
+    'The samples of the test.'
+    return self._loader(self.datasets['test'])
+
 # %% ../nbs/80_data.ipynb #652a3ade
-class SplitData(pl.LightningDataModule):
+class SplitData(SampleData):
     '''Batches of a DataSplit, with the published options.
 
     `setup` raises `InputError` for files that are missing and for requests that no row can serve.'''
@@ -340,13 +406,12 @@ class SplitData(pl.LightningDataModule):
                  perturbations:Sequence[str]=(), # names of `PERTURBATIONS`; after the augmentations
                  seed:int=123, # of order, augmentation and perturbation
                  bad_flow:str='error'): # see `check_flow`
-        super().__init__()
+        change = [*map(augmentation, augmentations), *map(perturbation, perturbations)]
+        super().__init__({}, change, seed, batch_size, workers)
         self.data_file, self.base_dir = data_file, base_dir
         self.requests = sample_requests() if requests is None else requests
         self.img_size, self.cache, self.bad_flow = img_size, cache, bad_flow
-        self.batch_size, self.workers, self.seed = batch_size, workers, seed
-        self.subsample, self.boundaries, self.datasets = subsample, boundaries, {}
-        self.change = [*map(augmentation, augmentations), *map(perturbation, perturbations)]
+        self.subsample, self.boundaries = subsample, boundaries
 
 # %% ../nbs/80_data.ipynb #3465424d
 _log = logging.getLogger(__name__)
@@ -370,44 +435,6 @@ def _open(self:SplitData, part):
     _log.info('%s: %d of %d rows can serve the requests (%s)', split.file.name, len(data),
               len(split), self.boundaries)
     return data
-
-# %% ../nbs/80_data.ipynb #33ce14f6
-def _share(dataset, trainer): # the sampler of this process; None: it is alone
-    processes = trainer.world_size if trainer else 1
-    if processes == 1: return None
-    return DistributedSampler(dataset, processes, trainer.global_rank, shuffle=False,
-                              drop_last=len(dataset) >= processes)
-
-@patch
-def _loader(self:SplitData, dataset, drop_last=False, sampler=None):
-    # all by keyword: Lightning makes loaders anew, with other samplers, from what they were given
-    return DataLoader(dataset, batch_size=self.batch_size, num_workers=self.workers,
-                      drop_last=drop_last, sampler=sampler)
-
-# %% ../nbs/80_data.ipynb #f9720218
-@patch
-def train_dataloader(self:SplitData):
-    'Whole batches of the current epoch.'
-    epoch = self.trainer.current_epoch if self.trainer else 0
-    samples = Epoch(self.datasets['train'], self.change, self.seed, epoch)
-    mine = _share(samples, self.trainer)
-    return self._loader(samples, len(mine or samples) >= self.batch_size, mine)
-
-@patch
-def val_dataloader(self:SplitData):
-    'All samples of validation, in their order.'
-    return self._loader(self.datasets['val'])
-
-# %% ../nbs/80_data.ipynb #e788b243
-@patch
-def test_dataloader(self:SplitData):
-    'All samples of the test, in their order.'
-    return self._loader(self.datasets['test'])
-
-@patch
-def predict_dataloader(self:SplitData):
-    'The samples of the test.'
-    return self._loader(self.datasets['test'])
 
 # %% ../nbs/80_data.ipynb #65932c11
 class Volumes(Dataset):
@@ -461,10 +488,6 @@ def _flow_about(frames, estimator, size, bad_flow): # all that the flow of a vid
     return dict(video=str(Path(frames.path).absolute()), files=list(_stamps(files)), estimator=estimator,
                 size=[*size], bad_flow=bad_flow, versions=versions())
 
-def _flow_file(cache, about): # the .npy file for it
-    key = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:12]
-    return Path(cache)/f'{Path(about["video"]).stem}-{key}.npy'
-
 # %% ../nbs/80_data.ipynb #0ab53203
 def _keep_flow(file, about, frames, estimator): # with its record, which is there before it
     flow = estimate_flow(frames, estimator, size=about['size'], bad_flow=about['bad_flow'], progress=False)
@@ -488,7 +511,8 @@ def cache_flows(videos:Sequence, # video files or folders of frames
     name, make = named_estimator(estimator)
     opened, make = [open_frames(v) for v in videos], cached(make) # all, before the first takes its time
     about = [_flow_about(frames, name, size, bad_flow) for frames in opened]
-    files = [_flow_file(cache, a) for a in about]
+    keys = [hashlib.sha256(json.dumps(a).encode()).hexdigest()[:12] for a in about]
+    files = [Path(cache)/f'{Path(a["video"]).stem}-{key}.npy' for a, key in zip(about, keys)]
     if len(set(files)) < len(files): raise InputError('videos', 'the same video is named twice')
     for a, frames, file in zip(about, tqdm(opened, desc='flow of videos', mininterval=5), files):
         if not file.exists(): _keep_flow(file, a, frames, make())
@@ -518,14 +542,14 @@ class Mixture(Dataset):
                  weights:Sequence[float], # of the sources, ≥ 0, any sum
                  length:int, # samples per epoch
                  augment:Sequence[Callable]=(), # (sample, rng) -> sample, applied in this order
-                 seed:int=0): # of all draws
-        (self.sources, self.length, self.augment, self.seed,
-         self.epoch) = sources, length, augment, seed, 0
-        self.odds = np.asarray(weights, float) / np.sum(weights)
+                 seed:int=0, # of all draws
+                 epoch:int=0): # number of the pass
+        self.sources, self.odds = sources, np.asarray(weights, float)/np.sum(weights)
+        self.length, self.augment, self.key = length, augment, (seed, epoch)
 
     def __len__(self): return self.length
     def __getitem__(self, n):
-        rng = np.random.default_rng((self.seed, self.epoch, n))
+        rng = np.random.default_rng((*self.key, n))
         source = self.sources[rng.choice(len(self.sources), p=self.odds)]
         s = source[int(rng.integers(len(source)))]
         for f in self.augment: s = f(s, rng)
@@ -536,13 +560,8 @@ AUGMENT = (flip, zoom, camera_motion, # as for the shipped weights; perturbation
            replace(PERTURBATIONS['PerturbInputFlowNoise'], odds=.1),
            replace(PERTURBATIONS['PerturbInputFlowNull'], odds=.1))
 
-def _batch(samples): # as torch makes it; where all inputs are the flow itself, one tensor serves for both
-    if any(s.input is not s.flow for s in samples): return default_collate(samples)
-    batch = default_collate([s._replace(input=s.row) for s in samples])
-    return batch._replace(input=batch.flow)
-
 # %% ../nbs/80_data.ipynb #250ac8cd
-class VolumeData(pl.LightningDataModule):
+class VolumeData(SampleData):
     'Batches of samples: a mixture for training, fixed datasets for validation.'
     def __init__(self, train:Sequence[Dataset], # the sources of the mixture
                  val:Sequence[Dataset], # one after the other
@@ -552,22 +571,12 @@ class VolumeData(pl.LightningDataModule):
                  augment:Sequence[Callable]=AUGMENT, # in training, (sample, rng) -> sample
                  seed:int=123, # of all draws
                  workers:int=0): # processes that load
-        super().__init__()
-        self.mixture = Mixture(train, weights or [1.]*len(train), samples_per_epoch, augment, seed)
-        self.val, self.batch_size, self.workers = ConcatDataset(val), batch_size, workers
+        super().__init__(dict(val=ConcatDataset(val)), augment, seed, batch_size, workers)
+        self.sources, self.weights = train, weights or [1.]*len(train)
         self.samples = samples_per_epoch
 
-    def train_dataloader(self):
-        'Batches of the current epoch (the Trainer needs reload_dataloaders_every_n_epochs=1).'
-        self.mixture.epoch = self.trainer.current_epoch if self.trainer else 0
-        self.mixture.length = self.samples*(self.trainer.world_size if self.trainer else 1)
-        return self._loader(self.mixture, drop_last=True, sampler=_share(self.mixture, self.trainer))
-
-    def val_dataloader(self):
-        'All samples of validation, in their order.'
-        return self._loader(self.val)
-
-    def _loader(self, dataset, drop_last=False, sampler=None): # all by keyword, as above
-        on_gpu = self.trainer is not None and self.trainer.strategy.root_device.type == 'cuda'
-        return DataLoader(dataset, batch_size=self.batch_size, num_workers=self.workers, collate_fn=_batch,
-                          drop_last=drop_last, sampler=sampler, pin_memory=on_gpu) # copied while the device computes
+    def epoch(self, number:int, # of the pass
+              processes:int=1, # that share it
+             )->Mixture:
+        'Draws from the mixture, for all processes together; another epoch draws others.'
+        return Mixture(self.sources, self.weights, self.samples*processes, self.change, self.seed, number)

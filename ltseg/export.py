@@ -162,23 +162,18 @@ def _named(pictures): # names; a warning if programs may not see the pictures as
         Notes().add(turned, 'its EXIF data turn this picture, and not every program does; images (or --images) writes upright copies')
     return pictures.names
 
-# %% ../nbs/74_export.ipynb #5e97b8e2
-def _grown(mask, dilate): # bool -> by so many pixels
-    if not dilate: return mask
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2*dilate + 1, 2*dilate + 1))
-    return cv2.dilate(mask.astype(np.uint8), disc).astype(bool)
-
 # %% ../nbs/74_export.ipynb #3d862f4c
 def _write_masks(result, out, format, name, overwrite, only, source, images, dilate, invert): # name: of a picture -> of its mask
     if not 0 <= dilate <= 1000: raise InputError('dilate', f'a number of pixels from 0 to 1000, not {dilate}')
     wanted, pictures = {t.id for t in objects(result, only)}, Pictures(result, source, images)
     told = dict(only=only, images=images, dilate=dilate or None, invert=invert)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2*dilate + 1, 2*dilate + 1)) # by which masks grow
     with export_folder(result, out, format, overwrite, told) as new:
         (new/'masks').mkdir()
         names = iter(_named(pictures))
         for frame, file in zip(walk(result, pictures.size), names):
-            moves = np.isin(frame.labels, [k for k, n in frame.numbers.items() if n in wanted])
-            mask = Image.fromarray(np.where(_grown(moves, dilate) != invert, 0, 255).astype(np.uint8))
+            moves = np.isin(frame.labels, [k for k, n in frame.numbers.items() if n in wanted]).astype(np.uint8)
+            mask = Image.fromarray(np.where((cv2.dilate(moves, disc) > 0) != invert, 0, 255).astype(np.uint8))
             mask.save(new/'masks'/name(file))
         for file in names: mask.save(new/'masks'/name(file)) # the last one has no flow
         if images: _write_pictures(pictures, new/'images', len(result.names) + 1)
@@ -302,11 +297,6 @@ def polygon(mask:np.ndarray # (H,W) bool, not empty
         line = np.concatenate([line[:a + 1], ring[b:], ring[:b + 1], line[a:]])
     return line if len(line) > 2 else np.resize(line, (3, 2))
 
-# %% ../nbs/74_export.ipynb #15fa0da8
-def _polygon_line(mask): # of a text file for YOLO: shares of the width and height
-    points = (polygon(mask) + .25)/mask.shape[::-1] # the same pixel whether a program cuts or rounds
-    return '0 ' + ' '.join(f'{x:.6f}' for x in points.ravel())
-
 # %% ../nbs/74_export.ipynb #aba0bee4
 def yolo(result:Result, # to export
          out, # folder to write
@@ -320,7 +310,9 @@ def yolo(result:Result, # to export
     with export_folder(result, out, 'yolo', overwrite, dict(only=only, images=images)) as new:
         (new/'labels').mkdir()
         for frame, name in zip(walk(result), _named(pictures)):
-            lines = [_polygon_line(mask) + '\n' for _, mask in frame.masks(wanted)]
+            # shares of width and height: the same pixel whether a program cuts or rounds
+            outlines = ((polygon(mask) + .25)/mask.shape[::-1] for _, mask in frame.masks(wanted))
+            lines = [f'0 {" ".join(f"{x:.6f}" for x in points.ravel())}\n' for points in outlines]
             (new/'labels'/f'{Path(name).stem}.txt').write_text(''.join(lines))
         (new/'data.yaml').write_text(f'train: images\nval: images\nnames:\n  0: {CATEGORY}\n')
         if images: _write_pictures(pictures, new/'images', len(result.names))
@@ -517,11 +509,6 @@ def inner_points(mask:np.ndarray, # (H,W) bool, not empty
 def _part(track, t, n): # of n equal parts of its life, the one of frame t
     return min(n - 1, (t - track.first)*n//len(track.area))
 
-def _prompt(mask, most):
-    x, y, w, h = _box(mask)
-    points = inner_points(mask, most)
-    return dict(area=int(mask.sum()), box=[x, y, x + w, y + h], points=points, labels=[1]*len(points))
-
 # %% ../nbs/74_export.ipynb #c3d80b25
 def sam2(result:Result, # to export
          out, # folder to write
@@ -538,8 +525,11 @@ def sam2(result:Result, # to export
     best, times = {n: {} for n in chosen}, _times(result) # part of its life -> prompt
     for frame in walk(result, size):
         for n, mask in frame.masks(chosen):
-            own, part = best[n], _part(chosen[n], frame.t, prompts)
-            if part not in own or mask.sum() > own[part]['area']: own[part] = dict(frame=frame.t, name=result.names[frame.t], time=times[frame.t]) | _prompt(mask, points)
+            own, part, area = best[n], _part(chosen[n], frame.t, prompts), int(mask.sum())
+            if part in own and area <= own[part]['area']: continue
+            (x, y, w, h), inner = _box(mask), inner_points(mask, points)
+            own[part] = dict(frame=frame.t, name=result.names[frame.t], time=times[frame.t], area=area,
+                             box=[x, y, x + w, y + h], points=inner, labels=[1]*len(inner))
     told = dict(width=size[1], height=size[0], segments=[dict(id=n, prompts=[own[p] for p in sorted(own)]) for n, own in best.items()])
     with export_folder(result, out, 'sam2', overwrite, dict(only=only, prompts=prompts, points=points)) as new: write_json(new/'prompts.json', told)
     return Path(out)
@@ -652,16 +642,14 @@ def _parametric(frame, motion, grid): # (2,H,W): every pixel moves as its segmen
 # %% ../nbs/74_export.ipynb #c7408b51
 def _flows(result, source): # T estimated flows (2,H,W), of pixels of the labels
     given, settings = source or result.settings.get('source'), result.settings
-    if isinstance(given, (str, Path)) and Path(given).exists() and is_flow(given): yield from _read_flows(result, given)
+    bad = settings.get('bad_flow') or 'error'
+    if isinstance(given, (str, Path)) and Path(given).exists() and is_flow(given):
+        if Path(given).is_dir(): yield from (read_flow(f, bad) for f in flow_files(given))
+        else: yield from read_volume(given, bad).unbind(1)
     else:
         make = choose(FLOW_ESTIMATORS, settings.get('flow') or 'dis', 'flow estimator (of the result)')
         small = (reduce_frame(f, math.prod(result.size)) for f in Pictures(result, source, write=True))
         yield from flow_pairs(small, make())
-
-def _read_flows(result, given):
-    bad = result.settings.get('bad_flow') or 'error'
-    if Path(given).is_dir(): yield from (read_flow(f, bad) for f in flow_files(given))
-    else: yield from read_volume(given, bad).unbind(1)
 
 # %% ../nbs/74_export.ipynb #e8b6e84f
 def _residuals(result, source, fields): # pairs (field, flow - field)
@@ -709,10 +697,6 @@ def _write_fields(result, new, suffix, grid, wanted): # yields the composed ones
 # %% ../nbs/74_export.ipynb #185447f3
 MOTION_COLUMNS = ('frame', 'name', 'time', 'segment', 'label', 'area', 'share', 'x', 'y', 'speed', 'direction', 'growth', 'rotation', 'divergence') # of the table
 
-def _change(q, i, j): # (2,6) coefficients at a point -> u, v, and their derivatives along i and j
-    value = q @ [1, j, i, j*j, i*j, i*i]
-    return value, q @ [0, 0, 1, 0, j, 2*i], q @ [0, 1, 0, 2*j, i, 0]
-
 # %% ../nbs/74_export.ipynb #d4dad7a9
 def describe_motion(q:np.ndarray, # (2,6) coefficients, pixels per frame
                     x:float, y:float, # the point, pixels
@@ -723,23 +707,20 @@ def describe_motion(q:np.ndarray, # (2,6) coefficients, pixels per frame
     'The motion at a point in plain units.'
     step = [2*g/(n*(g - 1)) if g > 1 else 0. for n, g in zip(size, grid)] # of i and j, per pixel
     i, j = map(_place, (y, x), size, grid)
-    (u, v), down, right = _change(q.astype(float), i, j)
+    q = q.astype(float)
+    u, v = q @ [1, j, i, j*j, i*j, i*i]
+    down, right = q @ [0, 0, 1, 0, j, 2*i], q @ [0, 1, 0, 2*j, i, 0] # derivatives of u and v along i and j
     divergence = float(right[0]*step[1] + down[1]*step[0])*fps
     curl = (down[0]*step[0] - right[1]*step[1])/2*fps # as seen: rows count downwards
     return dict(speed=math.hypot(u, v)*fps, direction=math.degrees(math.atan2(-v, u)) % 360, growth=50*divergence,
                 rotation=math.degrees(curl), divergence=divergence)
 
-# %% ../nbs/74_export.ipynb #a9551e0d
-def _rates(result): # frames per second after each of the T frames
-    times = _times(result)
-    steps = [b - a for a, b in pairwise(times)]
-    return [1/s if s > 0 else result.fps for s in steps] + [result.fps]
-
 # %% ../nbs/74_export.ipynb #491b42de
 def _rows(result, wanted): # of the table, without what is not known
     labels, shape, grid = {t.id: t.label for t in tracks(result)}, result.size, _grid(result)
-    moments = zip(walk(result), motions(result), result.names, _times(result), _rates(result))
-    for frame, motion, name, time, fps in moments:
+    times = _times(result)
+    rates = [1/(b - a) if b > a else result.fps for a, b in pairwise(times)] + [result.fps] # frames a second after each frame
+    for frame, motion, name, time, fps in zip(walk(result), motions(result), result.names, times, rates):
         for n, mask in frame.masks(wanted):
             y, x = (float(p.mean()) for p in np.nonzero(mask))
             row = dict(frame=frame.t, name=name, time=time, segment=n, label=labels[n], area=int(mask.sum()), share=mask.mean(), x=x, y=y)

@@ -106,9 +106,6 @@ _PNG_START = b'\x89PNG\r\n\x1a\n'
 _ZLIB_RATIO = 1032 # deflate cannot pack more bytes into one
 PIXEL_LIMIT = 2**27 # largest area of a compressed picture; 16K, 15360×8640, still passes
 
-def _png_header(data): # (width, height, bits, colour type), None if this is no PNG
-    if data[:8] == _PNG_START and len(data) >= 26: return struct.unpack('>IIBB', data[16:26])
-
 # %% ../nbs/05_flow.ipynb #c399550c
 def _png_whole(data): # every chunk is there with the right checksum, up to the end mark
     at, kind = len(_PNG_START), b''
@@ -136,7 +133,7 @@ def parse_kitti(f, # open binary file, read from where it stands
                )->Tensor: # (2, H, W) float32, pixels; NaN where the file marks the flow invalid
     'The flow in an open file that is a KITTI PNG; an `InputError` if it is damaged or something else.'
     data = f.read(26)
-    header = _png_header(data)
+    header = struct.unpack('>IIBB', data[16:]) if data[:8] == _PNG_START and len(data) == 26 else None
     refused = _png_refused(header, size)
     if refused: raise InputError(what, *refused)
     data, (w, h) = data + f.read(size - len(data)), header[:2]

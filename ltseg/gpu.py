@@ -192,9 +192,8 @@ def describe_machine(task:Task): # of the step
 # %% ../nbs/89_gpu.ipynb #89a00017
 def cuda_notebooks() -> list: # of names, without the ending
     'The notebooks that have cells for a GPU.'
-    return [p.stem for p in sorted(_at_root('nbs').glob('[0-9]*.ipynb')) if any(_is_for_gpu(c) for c in json.loads(p.read_text('utf8'))['cells'])]
-
-def _is_for_gpu(cell): return cell['cell_type'] == 'code' and ''.join(cell['source']).startswith('#| cuda')
+    cells = {p.stem: json.loads(p.read_text('utf8'))['cells'] for p in sorted(_at_root('nbs').glob('[0-9]*.ipynb'))}
+    return [name for name, some in cells.items() if any(''.join(c['source']).startswith('#| cuda') for c in some)]
 
 def _outcome(file): # of pytest's report in XML -> plain values
     cases = list(ElementTree.parse(file).iter('testcase'))

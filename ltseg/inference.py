@@ -11,7 +11,7 @@ __all__ = ['METHODS', 'STILL', 'WINDOW', 'OVERLAP', 'Method', 'NetworkMethod', '
 # %% ../nbs/52_inference.ipynb #5f420eaf
 import hashlib, math, numbers, time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
 from itertools import chain, groupby, pairwise
@@ -33,8 +33,9 @@ from .losses import MotionLoss
 from .merge import Merge
 from .motion import MotionModel
 from .network import MaskNetwork
-from .options import SegmentOptions, StreamOptions, takes
-from .pretrained import load_network, weights_path
+from .options import Finding, SegmentOptions, StreamOptions, takes
+from .pipeline import ahead
+from .pretrained import load_network, usual_weights, weights_path
 from .reader import Reader, Source, open_reader, read_source
 from .refine import REFINEMENTS, Refinement, usual_refinement
 from .result import Output, Segmentation, difference
@@ -112,13 +113,12 @@ class EMMethod:
 METHODS = {'network': lambda weights, model, device: NetworkMethod.from_pretrained(weights, device),
            'em': lambda weights, model, device: EMMethod(model)}
 
-def open_method(method:str, # of METHODS: 'network' or 'em'
-                weights:str, # of the network: a name, or a file
-                model:MotionModel, # of EM
-                device:str|None # of the network; None: a GPU if there is one
+def open_method(o:SegmentOptions # what is asked for: name of a method, weights, device, and K and motion model
                ) -> Method:
-    'The method of this name; `InputError` if there is none, or no such weights or device.'
-    return choose(METHODS, method, 'method')(weights, model, device)
+    'The method of this name, or the one that stands in the place of a name; `InputError` if there is none, or no such weights or device.'
+    if not isinstance(o.method, str): return o.method
+    weights = usual_weights(o.K) if o.weights == 'auto' else o.weights
+    return choose(METHODS, o.method, 'method')(weights, MotionModel(o.motion_model), o.device)
 
 # %% ../nbs/52_inference.ipynb #900b7051
 # Pixels of the working size: a volume whose fastest pixel is slower has no motion to segment
@@ -179,26 +179,22 @@ class Plan:
 
 # %% ../nbs/52_inference.ipynb #f0c53d36
 def make_plan(method:Method, # that will follow the plan
-              K, # segments at most, or 'auto': begin with `Merge.most` of them, and merge
-              adapt:int=0, # steps of training on the video; 0: none
-              refine=None, # a name of REFINEMENTS, a `Refinement`, or None: labels as they are; 'auto': None until the source is known
-              model=None, # `MotionModel` by which the network is trained, and segments are merged; None: `MotionModel()`
-              appearance=None # a name of APPEARANCES, an `Appearance`, or None: the look of the segments is not learnt
+              o:Finding # what is asked for: how segments are found
              ) -> Plan:
-    'The plan; `InputError` if the method cannot follow it, or `refine` is no known name.'
-    merge = None
+    'The plan; `InputError` if the method cannot follow it, or a name is not known. `refine` may stay "auto" until the source is known.'
+    K, merge, model = o.K, None, MotionModel(o.motion_model)
     if K == 'auto':
-        merge = Merge(model or MotionModel())
+        merge = Merge(model)
         K = min(merge.most, method.max_segments)
     if not 1 <= K <= method.max_segments:
         raise InputError('K', f'this method finds 1 to {method.max_segments} segments, not {K}')
-    if adapt and not hasattr(method, 'adapted'):
+    if o.adapt and not hasattr(method, 'adapted'):
         raise InputError('adapt', f'{type(method).__name__} has nothing that could be trained; the network has')
-    if refine == 'auto': refine = None
+    refine, appearance = None if o.refine == 'auto' else o.refine, o.appearance
     if isinstance(refine, str): refine = choose(REFINEMENTS, refine, 'refinement')
     if isinstance(appearance, str): appearance = choose(APPEARANCES, appearance, 'appearance')
-    loss = MotionLoss() if model is None else MotionLoss(model.name)
-    return Plan(K, Adaptation(adapt, loss=loss) if adapt else None, merge, refine, appearance)
+    adapt = Adaptation(o.adapt, loss=MotionLoss(model.name)) if o.adapt else None
+    return Plan(K, adapt, merge, refine, appearance)
 
 # %% ../nbs/52_inference.ipynb #41cac86d
 def _check_frames(plan, frames): # are there any? An `InputError` if the plan needs them
@@ -243,7 +239,12 @@ class Clock:
         with tqdm(total=1, desc=stage, disable=not (bar and self.progress)) as shown:
             yield
             shown.update()
-        self.seconds[stage] = self.seconds.get(stage, 0.) + time.perf_counter() - start
+        self.add({stage: time.perf_counter() - start})
+
+    def add(self, seconds:dict # stage -> seconds, measured elsewhere
+           ):
+        'Adds to the sums.'
+        self.seconds |= {stage: self.seconds.get(stage, 0.) + s for stage, s in seconds.items()}
 
 # %% ../nbs/52_inference.ipynb #a5b00031
 _ENDS = 1 << 20 # bytes that are looked at, at both ends of a file
@@ -368,8 +369,8 @@ def open_all(source, # see `segment`
             ) -> Opened:
     'Opens a source and all that it is segmented with; names fail before the source is looked at.'
     model = MotionModel(o.motion_model)
-    find = open_method(o.method, o.weights, model, o.device) if isinstance(o.method, str) else o.method
-    plan = make_plan(find, o.K, o.adapt, o.refine, model, o.appearance)
+    find = open_method(o)
+    plan = make_plan(find, o)
     if o.size is not None: _check_fits(find, plan, o.size, 1) # before anything is made as large
     reader = open_reader(source, o.flow, o.bad_flow, o.size, o.fps, o.max_pixels)
     _check_frames(plan, reader.frames)
@@ -436,6 +437,13 @@ def check_window(n:int, # flows of a window
     if not 1 <= overlap <= n//2:
         raise InputError('overlap', f'{overlap} flows do not fit a window of {n}; 1 to {n//2} do')
 
+# %% ../nbs/52_inference.ipynb #3eb327bd
+def _timed(items): # each with the seconds that it took
+    while True:
+        start = time.perf_counter()
+        if (item := next(items, None)) is None: return
+        yield item, time.perf_counter() - start
+
 # %% ../nbs/52_inference.ipynb #68e1aa94
 @dataclass
 class Stream:
@@ -450,6 +458,7 @@ class Stream:
     first: int = 0 # number of the frame to begin with
     memory: Memory|None = None # what the linker knows by then; None: nothing yet
     fitted: bool = True # is the motion of each piece fitted at once? Else when it is asked for
+    early: int = 0 # windows that may be made before they are asked for, by threads of their own; 0: one after the other
     clock: Clock = field(default_factory=lambda: Clock(progress=False)) # seconds of each stage, of all pieces
 
     def __iter__(self) -> Iterator[Segmentation]: return (piece for piece, _ in self.linked())
@@ -458,22 +467,23 @@ class Stream:
         'The pieces, each with what the linker knows after it: with that, another stream can begin there.'
         first, linker = self.first, Linker(self.overlap, MotionModel('Affine'), memory=deepcopy(self.memory))
         before = dict(self.clock.seconds)
-        for steps, ends in cut_windows(cut_scenes(*self._steps()), self.window, self.overlap):
-            piece = self._piece(steps, ends, linker, first)
-            piece.seconds = {stage: s - before.get(stage, 0) for stage, s in self.clock.seconds.items()}
-            before, first = dict(self.clock.seconds), first + piece.probs.shape[1]
-            yield piece, deepcopy(linker.memory)
+        with closing(self._steps()) as steps:
+            scenes = cut_scenes(steps, SURPRISE, next(steps) if self._within else None)
+            for held, ends in cut_windows(scenes, self.window, self.overlap):
+                piece = self._piece(held, ends, linker, first)
+                piece.seconds = {stage: s - before.get(stage, 0) for stage, s in self.clock.seconds.items()}
+                before, first = dict(self.clock.seconds), first + piece.probs.shape[1]
+                yield piece, deepcopy(linker.memory)
 
-    def _steps(self): # those from `first` on; the threshold of cuts; the step before
-        within = self.memory is not None and self.memory.tail is not None
-        steps = self._timed(self.reader.steps(self.first - within))
-        return steps, SURPRISE, next(steps) if within else None
+    @property
+    def _within(self): return self.memory is not None and self.memory.tail is not None # does a scene go on?
 
-    def _timed(self, steps):
-        while True:
-            with self.clock('flow', bar=False): step = next(steps, None)
-            if step is None: return
-            yield step
+    def _steps(self): # those from `first` on; if a scene goes on, the one before, too
+        coming = ahead(_timed(self.reader.steps(self.first - self._within)), self.early*(self.window - self.overlap))
+        with closing(coming):
+            for step, seconds in coming:
+                self.clock.add(dict(flow=seconds)) # when it is used: each piece has the times of its own
+                yield step
 
 # %% ../nbs/52_inference.ipynb #371c224f
 @patch
@@ -501,6 +511,17 @@ def _piece(self:Stream, steps, ends, linker, first): # first: number of the firs
         with self.clock('motion', bar=False): _check_motion(piece.theta)
     return piece
 
+# %% ../nbs/52_inference.ipynb #c04a5f9d
+def _check_window_fits(opened, n, pictures): # n: flows of a window; pictures: frames that are held
+    r = opened.reader
+    _check_fits(opened.method, opened.plan, r.working, n, r.size, pictures if r.frames else 0)
+
+def _windows_ahead(opened, n):
+    if opened.reader.frames and opened.reader.again is None: return 0 # nobody could stop whoever waits for a pipe
+    try: _check_window_fits(opened, n, 3*n)
+    except InputError: return 0
+    return 1
+
 # %% ../nbs/52_inference.ipynb #ea2165bb
 @takes(StreamOptions)
 def stream(source, # what `segment` takes, '-' for standard input, an open file, or frames (H,W,3) uint8
@@ -509,9 +530,9 @@ def stream(source, # what `segment` takes, '-' for standard input, an open file,
     o = StreamOptions.of(options)
     check_window(o.window, o.overlap)
     opened = open_all(source, o)
-    reader, n = opened.reader, min(o.window, opened.reader.length or o.window)
-    _check_fits(opened.method, opened.plan, reader.working, n, reader.size, n + 2 if reader.frames else 0)
-    return Stream(*opened, o.window, o.overlap)
+    n = min(o.window, opened.reader.length or o.window)
+    _check_window_fits(opened, n, n + 2)
+    return Stream(*opened, o.window, o.overlap, early=_windows_ahead(opened, n))
 
 # %% ../nbs/52_inference.ipynb #0ae9828b
 class Saved(NamedTuple):
@@ -537,11 +558,13 @@ def save(self:Stream,
 # %% ../nbs/52_inference.ipynb #91ad6ab5
 @patch
 def _fill(self:Stream, output, progress):
-    begun = replace(self, first=output.frames, memory=output.memory)
-    with tqdm(total=self.reader.length, initial=begun.first, desc='frames', disable=not progress) as bar:
-        for piece, memory in begun.linked():
+    begun, clock = replace(self, first=output.frames, memory=output.memory), Clock(progress=False)
+    with (clock('all', bar=False), closing(ahead(begun.linked(), self.early)) as pieces,
+          tqdm(total=self.reader.length, initial=begun.first, desc='frames', disable=not progress) as bar):
+        for piece, memory in pieces:
             output.note(self.reader.notes)
-            with self.clock('saving', bar=False): output.add(piece, memory)
+            with clock('saving', bar=False): output.add(piece, memory)
             bar.update(len(piece.source.names))
     output.note(self.reader.notes) # such as that the end is missing
+    self.clock.add(clock.seconds)
     return output.finish(self.clock.seconds)

@@ -20,7 +20,6 @@ import numpy as np
 
 from .files import InputError
 from .inference import Stream, check_window, open_method, stream
-from .motion import MotionModel
 from .options import LiveOptions, takes
 from .plots import overlay
 from .reader import PassingFrames, is_camera, piped_frames
@@ -114,7 +113,7 @@ def live(source, # '-' for standard input, a camera such as /dev/video0, a named
     'Segments frames as they come; an `InputError` as `stream`, and if there is no camera or pipe.'
     o = LiveOptions.of(options)
     check_window(o.window, o.overlap) # what is wrong with names and numbers is said before a camera is waited for
-    if isinstance(o.method, str): o.method = open_method(o.method, o.weights, MotionModel(o.motion_model), o.device)
+    o.method = open_method(o)
     if isinstance(o.flow, str) and o.flow in FLOW_ESTIMATORS:
         o.flow = FLOW_ESTIMATORS[o.flow]()
         o.flow.threads = 1 # pairs that are computed ahead would wait

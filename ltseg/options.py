@@ -220,7 +220,7 @@ def limits(cls) -> dict: # name -> (lowest, highest)
 
 # %% ../nbs/02_options.ipynb #02aa0041
 NAMES = dict( # option -> its valid words
-    method=('network', 'em'), flow=('dis-guided', 'dis', 'dis-fast', 'dis-fine', 'mended', 'deepflow', 'raft'), bad_flow=('error', 'zero'),
+    method=('network', 'em'), flow=('dis-guided', 'dis-guided-fast', 'dis', 'dis-fast', 'dis-fine', 'mended', 'deepflow', 'raft'), bad_flow=('error', 'zero'),
     refine=('flow', 'image', 'image+flow', 'flow-then-image'), appearance=('quick', 'thorough'),
     network=('lean', 'ltms'), decoder=('transformer', 'slots'), queries=('learnt', 'gaussian'),
     norm=('window', 'block', 'cBlockNorm3d', 'frame', 'instance', 'batch', 'group', 'none'),
@@ -292,9 +292,9 @@ class Opening(Options, group='segments'):
     'What finds segments.'
     # how segments are found; em is a classical method (expectation maximisation) that needs no weights
     method: Literal[NAMES['method']]|Callable = 'network'
-    # weights of the network: a name, a .safetensors or .ckpt file, or user/name at the Hugging Face Hub; default: those that
-    # come with ltseg
-    weights: str = option('default', metavar='NAME')
+    # weights of the network: a name (default, head, sharp), a .safetensors or .ckpt file, or user/name at the Hugging Face
+    # Hub; default: auto (sharp, which tells objects apart, with -K auto; else those of the name default)
+    weights: str = option('auto', metavar='NAME')
     device: str|None = option(None, metavar='NAME') # where the network runs, such as cpu or cuda; default: a GPU if there is one
 
 # %% ../nbs/02_options.ipynb #02aa0054
@@ -302,8 +302,9 @@ class Opening(Options, group='segments'):
 class Estimating(Options, group='flow'):
     'Where flow comes from.'
     # how the optical flow between frames is estimated: dis-guided checks itself backwards and follows the edges of the
-    # frames; dis takes half its time, dis-fast an eighth, and both blur what moves; the other four are slower: dis-fine,
-    # deepflow, mended (dis, corrected by a small network) and raft (the best one, a network; needs torchvision)
+    # frames; dis-guided-fast does so in half the time; dis and dis-fast do not, and blur what moves; the other four are
+    # slower: dis-fine, deepflow, mended (dis, corrected by a small network) and raft (the best one, a network; needs
+    # torchvision)
     flow: Literal[NAMES['flow']]|Callable = 'dis-guided'
 
 @dataclass(kw_only=True)
@@ -332,7 +333,7 @@ class StreamOptions(SegmentOptions, group='long videos'):
 
 # %% ../nbs/02_options.ipynb #02aa0006
 QUALITIES = { # name -> options of `segment`; the others stay at their defaults
-    'fast': dict(flow='dis-fast', refine=None), # pictures pass as fast as they can
+    'fast': dict(flow='dis-guided-fast', refine='flow'), # pictures pass as fast as they can
     'balanced': {}, # the defaults
     'best': dict(weights='head', appearance='quick')} # the best masks without other software
 
@@ -346,8 +347,8 @@ class FlowWeights(Options, group='flow'):
 @dataclass(kw_only=True)
 class Quality(Options, group='segments'):
     'Names for combinations of options.'
-    # other defaults for how well and how fast: fast: --flow dis-fast --refine none; best: --weights head --appearance
-    # quick; options that are given as well count; default: balanced
+    # other defaults for how well and how fast: fast: --flow dis-guided-fast --refine flow; best: --weights head
+    # --appearance quick; options that are given as well count; default: balanced
     quality: Literal[tuple(QUALITIES)] = 'balanced'
 
 # %% ../nbs/02_options.ipynb #02aa0059
@@ -380,7 +381,7 @@ class DemoCommand(SegmentOptions, FlowWeights, Quality, help='try it: render a c
 class LiveOptions(StreamOptions):
     'What `live` can be asked for: that of `stream`, with the defaults of a camera, which does not wait.'
     # how the optical flow between frames is estimated, see ltseg segment --help
-    flow: Literal[NAMES['flow']]|Callable = 'dis-fast'
+    flow: Literal[NAMES['flow']]|Callable = 'dis-guided-fast'
     # move the edges of the segments to those of the flow, of the frames (image), or of both, which takes time; none: leave them
     # as the network draws them
     refine: Literal['auto', *NAMES['refine'], 'none']|Callable|None = 'none'
@@ -615,7 +616,7 @@ class TableCommand(Table, Opening, PredictOptions, Overwriting):
     'A table, and how it is segmented.'
     # folder of a training run, whose weights are used (weights.safetensors, else best.ckpt)
     model_dir: str|None = option(None, metavar='DIR')
-    weights: str|None = option(None, metavar='NAME') # other weights: a name, or a .safetensors or .ckpt file; default: those that come with ltseg
+    weights: str|None = option(None, metavar='NAME') # other weights: a name, or a .safetensors or .ckpt file; default: those that come with ltseg (sharp with -K auto, else default)
 
 # %% ../nbs/02_options.ipynb #02aa0083
 @dataclass(kw_only=True)

@@ -150,7 +150,7 @@ def predict(split:Split, # a table with flow
     model = _motion_model(method, o.motion_model)
     K = min(4, method.max_segments) if o.K is None else o.K # four, as published
     o = replace(o, K=K, motion_model=model.name)
-    plan = make_plan(method, o.K, o.adapt, o.refine, model, o.appearance)
+    plan = make_plan(method, o)
     cut_volume(torch.empty(1, 1), o.cut_size) # refuses what is no length
     if o.size is not None: check_size(o.size)
     settings = method.about | _acting(o, plan) | dict(
@@ -220,12 +220,6 @@ def flow_folder(shot:Shot, # whose flow it is about
     'Where the flow of a shot lies, from the base folder.'
     return Path(relpath(shot.flows[0].parent, base_dir)).as_posix()
 
-def _record(shot, seg): # what predictions.json says of a sequence
-    return dict(name=shot.name, size=list(seg.source.size),
-                working_size=list(seg.probs.shape[-2:]), frames=seg.source.names, last=shot.last,
-                flow=flow_folder(shot, seg.settings['base_dir']),
-                seconds={stage: round(s, 3) for stage, s in seg.seconds.items()})
-
 def _distinct(values): return [v for n, v in enumerate(values) if v and v not in values[:n]]
 
 # %% ../nbs/68_predict.ipynb #4309a228
@@ -239,8 +233,11 @@ def save_predictions(predictions:Iterable, # what `predict` gives
     with atomic_folder(out, PREDICTIONS, overwrite) as new:
         for shot, seg in predictions:
             seg.write(new/'labels'/shot.name, new/'pictures'/shot.name if pictures else None)
-            records.append(_record(shot, seg))
-            origins.append(flow_origin(shot, seg.settings['base_dir']))
+            base = seg.settings['base_dir']
+            records.append(dict(name=shot.name, size=list(seg.source.size), working_size=list(seg.probs.shape[-2:]),
+                                frames=seg.source.names, last=shot.last, flow=flow_folder(shot, base),
+                                seconds={stage: round(s, 3) for stage, s in seg.seconds.items()}))
+            origins.append(flow_origin(shot, base))
             notes += seg.source.notes
         settings = seg.settings | (dict(motion_model=seg.model.name) if pictures else {}) # they show it
         write_json(new/PREDICTIONS, dict(settings=settings, flow=_distinct(origins),

@@ -46,7 +46,7 @@ def estimated(estimator:str, # a name of FLOW_ESTIMATORS
     return flow
 
 # %% ../nbs/87_protocol.ipynb #ae4a02f5
-FLOWS = {'raft-small': raft_small_flow} | {name: estimated(name) for name in ('dis', 'dis-fast', 'dis-fine', 'dis-guided', 'mended')} # name -> of data and sequence
+FLOWS = {'raft-small': raft_small_flow} | {name: estimated(name) for name in ('dis', 'dis-fast', 'dis-fine', 'dis-guided', 'dis-guided-fast', 'mended')} # name -> of data and sequence
 
 def sequences(data, # folder of the data
              ) -> list: # of names, sorted
@@ -86,17 +86,13 @@ def measure_all(weights:str, # a name of WEIGHTS, or a file
                ) -> pd.DataFrame: # a row a sequence and flow
     'The table of these weights: hash, flow, sequence, how it was measured, and both J in percent.'
     network, sha = load_network(weights), hashlib.sha256(weights_path(weights).read_bytes()).hexdigest()
-    how = dict(K=K, most=most or -1, every=every)
+    how = dict(weights=sha[:12], K=K, most=most or -1, every=every)
     rows = pd.read_csv(out).to_dict('records') if Path(out).exists() else []
-    for about in _missing(rows, dict(weights=sha[:12]) | how, flows, sequences(data)):
+    asked = [how | dict(flow=flow, sequence=name) for flow in flows for name in sequences(data)]
+    for about in (a for a in asked if not any(a.items() <= r.items() for r in rows)):
         rows.append(about | measure(network, data, about['sequence'], about['flow'], K, most, every))
         with atomic_path(out) as tmp: pd.DataFrame(rows).to_csv(tmp, index=False, float_format='%.4f')
     return pd.DataFrame(rows)
-
-# %% ../nbs/87_protocol.ipynb #1e9b69f7
-def _missing(rows, about, flows, names): # yields what no row tells yet
-    asked = [about | dict(flow=flow, sequence=name) for flow in flows for name in names]
-    yield from [a for a in asked if not any(a.items() <= r.items() for r in rows)]
 
 # %% ../nbs/87_protocol.ipynb #87a00002
 def deep_scenes(n:int=30, # scenes

@@ -281,14 +281,6 @@ def _mean_lengths(flow, labels): # (2,h,w), (h,w) -> (256,), NaN where there is 
 
 def _round(values, digits): return [None if v is None or math.isnan(v) else round(float(v), digits) for v in values]
 
-# %% ../nbs/72_report.ipynb #5738fb22
-def _segments(summary, areas, places, residual, speed): # areas (n,256) shares of the frame; n `_measures`; residual and speed (n,256) pixels
-    return [dict(label=k, name=_name(k, segments), background=_is_background(k, areas[:, k]), area=_round(areas[:, k], 5),
-                 place=[list(p[k][:2]) if k in p else None for p in places],
-                 across=[p[k][2] if k in p else None for p in places],
-                 residual=_round(residual[:, k], 3), flow=_round(speed[:, k], 3))
-            for k, segments in _by_label(summary).items()]
-
 # %% ../nbs/72_report.ipynb #16143153
 def _facts(result): # what settings.json tells, in words
     summary, s = result.summary, result.settings
@@ -374,16 +366,15 @@ def truth(result:Result, # that is shown
     if not Path(folder).is_dir(): raise InputError(folder, 'there is no folder of that name')
     if lost := [f for f in files if not f.is_file()]: raise InputError(folder, f'no {lost[0].name}, the truth of a frame of {result.folder}')
     binary = all(is_binary(read_mask(f)) for f in files) # what 255 means is decided once for the video, as in the scores
-    def read(t): return _truth_labels(files[t], result.size, binary)
-    return Other('Truth', read, {0: 'No object', VOID: 'Void'}, (0, VOID))
 
-# %% ../nbs/72_report.ipynb #17a86039
-def _truth_labels(file, size, binary): # binary ones have the object at 255
-    labels = read_mask(file)
-    if labels.dtype != np.uint8: raise InputError(file, 'a PNG with one byte of label for each pixel')
-    (H, W), (h, w) = size, labels.shape
-    if abs(h*W - w*H) > max(h, w, H, W): raise InputError(file, f'has another shape than the labels: {w}×{h}, and not {W}×{H}')
-    return (labels > 0).view(np.uint8) if binary else labels
+    def read(t):
+        labels, (H, W) = read_mask(files[t]), result.size
+        if labels.dtype != np.uint8: raise InputError(files[t], 'a PNG with one byte of label for each pixel')
+        h, w = labels.shape
+        if abs(h*W - w*H) > max(h, w, H, W): raise InputError(files[t], f'has another shape than the labels: {w}×{h}, and not {W}×{H}')
+        return (labels > 0).view(np.uint8) if binary else labels # binary ones have the object at 255
+
+    return Other('Truth', read, {0: 'No object', VOID: 'Void'}, (0, VOID))
 
 # %% ../nbs/72_report.ipynb #e28e2294
 class _Page: # what is collected of the frames that a page shows, one after the other
@@ -414,7 +405,12 @@ class _Page: # what is collected of the frames that a page shows, one after the 
         self.flows.append(flow)
 
     @property
-    def segments(self): return _segments(self.result.summary, self.areas, self.places, self.residual, self.speed)
+    def segments(self): # areas in shares of the frame, the rest in pixels
+        return [dict(label=k, name=_name(k, segments), background=_is_background(k, self.areas[:, k]), area=_round(self.areas[:, k], 5),
+                     place=[list(p[k][:2]) if k in p else None for p in self.places],
+                     across=[p[k][2] if k in p else None for p in self.places],
+                     residual=_round(self.residual[:, k], 3), flow=_round(self.speed[:, k], 3))
+                for k, segments in _by_label(self.result.summary).items()]
 
 # %% ../nbs/72_report.ipynb #a0156a49
 def page_data(result:Result, # to show

@@ -109,8 +109,6 @@ def _check_flow(predictions, shot, base_dir):
                          f'{_flow_text(predictions.flow)}, the table has flow by {_flow_text([origin])}; '
                          'run ltseg predict again')
 
-def _read_frames(files, record): return lambda: (read_labels(f, record['size']) for f in files)
-
 # %% ../nbs/70_scoring.ipynb #f3185135
 def from_predictions(predictions:Predictions, # of `read_predictions`
                      split:Split # the table, with annotations
@@ -120,7 +118,8 @@ def from_predictions(predictions:Predictions, # of `read_predictions`
     for shot in todo:
         _check_frames(predictions, shot)
         _check_flow(predictions, shot, split.base_dir)
-    read = lambda name: partial(_resized, _read_frames(predictions.files(name), records[name]))
+    opened = lambda name: (read_labels(f, records[name]['size']) for f in predictions.files(name))
+    read = lambda name: partial(_resized, partial(opened, name))
     return (Candidate(s, read(s.name), predictions.settings, predictions.flow,
                       tuple(records[s.name]['size']), predictions.notes) for s in todo)
 
@@ -264,11 +263,6 @@ def _columns(benchmark, counts): # column -> counts -> yields column, score -> v
         values, hidden = benchmark.measure.score(counted), benchmark.matched
         yield column, {k: v for k, v in values.items() if column == 'with' or k not in hidden}
 
-# %% ../nbs/70_scoring.ipynb #210d127a
-def _choices(labels, annotation, rules, T, cut): # -> column -> `Choice`
-    known = islice(fill_void(annotation), T) # of the frames with flow
-    return dict(zip(rules, decide([COLUMN_RULES[r] for r in rules.values()], labels, known, cut)))
-
 # %% ../nbs/70_scoring.ipynb #c69f3395
 def score_sequence(candidate:Candidate, # segments of one sequence
                    benchmark:Benchmark, # see `BENCHMARKS`
@@ -281,7 +275,8 @@ def score_sequence(candidate:Candidate, # segments of one sequence
     frames, annotation = _scored_frames(shot, benchmark), read_annotation(shot)
     if candidate.size: check_shape(shot.name, 'annotation', annotation.size, 'frame', candidate.size)
     labels = candidate.labels(annotation.size)
-    choices = _choices(labels, annotation, rules, len(shot.flows), cut)
+    known = islice(fill_void(annotation), len(shot.flows)) # of the frames with flow
+    choices = dict(zip(rules, decide([COLUMN_RULES[r] for r in rules.values()], labels, known, cut)))
     shown, kept, counts = _shown(shot) if look else [], {}, {column: [] for column in rules}
     for n, scene in _scenes(labels, choices, annotation, {*frames, *shown}):
         if n in shown: kept[n] = scene
@@ -398,10 +393,6 @@ def _table_markdown(table, keys): # keys: of the columns to show
     cells = [[name, *('–' if np.isnan(row[k]) else f'{100*row[k]:.1f}' for k in keys)] for name, row in table.iterrows()]
     return _markdown(heading, cells)
 
-def _rest_markdown(table, shown): # the other statistics, of the means only
-    rest = [key for key in table if key not in shown]
-    return [_table_markdown(table[table.index.str.startswith('mean over')], rest)] if rest else []
-
 # %% ../nbs/70_scoring.ipynb #36ddd500
 def _settings_rows(values, above=''): # nested values, one a line
     for key, value in values.items():
@@ -423,7 +414,8 @@ def to_markdown(self:Scores) -> str:
     shown = [k for k in table if k[1] == 'mean'] # all statistics are in the CSV
     values = self.settings() | dict(flow=_flow_text(self.flow), warnings='; '.join(self.notes) or 'none')
     length = 'the whole sequence' if self.cut == -1 else f'each {self.cut} frames'
-    parts = [f'# {b.title}', _table_markdown(table, shown), *_rest_markdown(table, shown),
+    means, rest = table[table.index.str.startswith('mean over')], [k for k in table if k not in shown]
+    parts = [f'# {b.title}', _table_markdown(table, shown), *([_table_markdown(means, rest)] if rest else []),
              *(f'**{c}**: {what} in the selection, rule `{self.rules[c]}` over {length}.'
                for c, what in SCORE_COLUMNS.items()),
              b.protocol,

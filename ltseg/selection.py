@@ -102,11 +102,9 @@ def _stack(frames): # of `_count`, one or more
     return Counts(stack_counts(pairs), stack_counts(border), (len(sizes), *sizes[0]))
 
 # %% ../nbs/61_selection.ipynb #0f852bc4
-def _inside_outside(counts): # (T, K, M) -> (T, K) pixels in any object, and in the background
-    return counts[..., 1:VOID].sum(-1), counts[..., 0] if counts.shape[-1] else counts.sum(-1)
-
 def _subset_j(counts, chosen): # (T, K, M), (K, S) of 0 and 1 -> (S,)
-    inside, outside = _inside_outside(counts)
+    inside = counts[..., 1:VOID].sum(-1) # (T, K) pixels in any object, and in the background:
+    outside = counts[..., 0] if counts.shape[-1] else counts.sum(-1)
     return ratio(inside @ chosen, inside.sum(1, keepdims=True) + outside @ chosen).mean(0)
 
 # %% ../nbs/61_selection.ipynb #39a09612
@@ -257,13 +255,6 @@ def _inside(area, # (N,) pixels of each candidate
     if area.any() and not inside.any(): inside[area.argmax()] = True
     return inside
 
-# %% ../nbs/61_selection.ipynb #1d59e558
-def _inner_segments(counts): # -> (K,) boolean
-    area, border = counts.pairs.sum((0, 2)), counts.border.sum(0)
-    owner = border.argmax()
-    area[owner] = border[owner] = 0 # no candidate
-    return _inside(area, border, counts.shape)
-
 # %% ../nbs/61_selection.ipynb #b617f6f5
 def _measure(blobs): # -> (n, 2) pixels of each blob of one frame, and of it on the border
     area = np.bincount(blobs.ravel())
@@ -305,7 +296,10 @@ def _inner_pieces(masks, shape): # T masks (H, W) -> T arrays: which of their bl
 def offborder(counts:Counts # of the frames of a cut
              )->np.ndarray: # (K,) boolean
     'Segments, and then pieces of them, with less of the picture\'s border than of its area.'
-    return _inner_segments(counts)
+    area, border = counts.pairs.sum((0, 2)), counts.border.sum(0)
+    owner = border.argmax()
+    area[owner] = border[owner] = 0 # no candidate
+    return _inside(area, border, counts.shape)
 
 # %% ../nbs/61_selection.ipynb #b38cc853
 @_rule(needs_annotation=True)

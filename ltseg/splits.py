@@ -161,19 +161,14 @@ class Split:
 
 # %% ../nbs/60_splits.ipynb #a2900802
 def _row_problems(cells): # yields (line, problem) of all but the files
+    seen = {}
     for line, name, index in zip(cells.index, cells.Sequence, cells.Sequence_Index):
         wrong = _unsafe(name) # a sequence's name becomes that of a folder of results
         if wrong: yield line, f'Sequence {name[:100]!r} {wrong}'
         if not re.fullmatch('[0-9]{1,9}', index):
             yield line, f'Sequence_Index {index[:100]!r} is no whole number from 0'
-
-# %% ../nbs/60_splits.ipynb #2957e138
-def _twice_problems(cells):
-    seen = {}
-    for line, name, index in zip(cells.index, cells.Sequence, cells.Sequence_Index):
         first = seen.setdefault((name, index.lstrip('0')), line)
-        if first != line: yield line, f'Sequence {name[:100]!r}, Sequence_Index {index[:100]!r}: ' \
-                                      f'as in line {first}'
+        if first != line: yield line, f'Sequence {name[:100]!r}, Sequence_Index {index[:100]!r}: as in line {first}'
 
 # %% ../nbs/60_splits.ipynb #300dcce4
 def _file_problems(cells, base_dir, columns):
@@ -183,14 +178,6 @@ def _file_problems(cells, base_dir, columns):
         for line, path in zip(cells.index, cells[column]):
             wrong = check(path) if path else None
             if wrong: yield line, f'{column} {path[:200]!r} {wrong}'
-
-# %% ../nbs/60_splits.ipynb #f95b5d8a
-def _check_cells(cells, # as `_read_cells` gives them
-                 what, base_dir, columns):
-    problems = [*_row_problems(cells), *_twice_problems(cells),
-                *_file_problems(cells, base_dir, columns)]
-    _refuse(what, f'a DataSplit of files in {base_dir}',
-            (f'line {line}: {p}' for line, p in sorted(problems)))
 
 # %% ../nbs/60_splits.ipynb #9a845561
 def _tidy(cells): # -> the table of a `Split`
@@ -233,7 +220,8 @@ def read_split(data_file, # see `find_split`
     'Reads and checks a table of a DataSplit; one `InputError` lists all that is wrong with it.'
     file = find_split(data_file, base_dir, part)
     cells = _read_cells(file)
-    _check_cells(cells, file, base_dir, columns)
+    problems = [*_row_problems(cells), *_file_problems(cells, base_dir, columns)]
+    _refuse(file, f'a DataSplit of files in {base_dir}', (f'line {line}: {p}' for line, p in sorted(problems)))
     stated = re.fullmatch(f'(.+)_({"|".join(PARTS)})', file.stem) # a CSV given by its path may not
     name, part = stated.groups() if stated else (file.stem, part)
     return Split(_tidy(cells), Path(base_dir), name, part, file)

@@ -404,8 +404,9 @@ def _true_flow(layers, owner):
     points = frame_grid((H, W))
     flow = np.zeros((T, H, W, 2), np.float32)
     for number, layer in enumerate(layers):
-        rows, cols = _extent((owner[:T] == number).any(0))
-        if rows is None: continue
+        x, y, w, h = cv2.boundingRect((owner[:T] == number).any(0).astype(np.uint8))
+        if not w: continue # it is never seen
+        rows, cols = slice(y, y+h), slice(x, x+w)
         seen = backward(layer, points[rows, cols])
         shown = owner[:T, rows, cols] == number
         ahead = replace(layer, matrix=layer.matrix[1:], shift=layer.shift[1:],
@@ -413,12 +414,6 @@ def _true_flow(layers, owner):
         flow[:, rows, cols][shown] = ((ahead.forward(seen[:T]) - points[rows, cols])[shown]
                                       * np.float32(H/2))
     return torch.from_numpy(np.ascontiguousarray(flow.transpose(3, 0, 1, 2)))
-
-# %% ../nbs/75_synthetic.ipynb #6acdacc9
-def _extent(mask):
-    if not mask.any(): return None, None
-    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
-    return slice(y, y+h), slice(x, x+w)
 
 # %% ../nbs/75_synthetic.ipynb #8a74d839
 def photograph(rng, frames, # (N,H,W,3) uint8

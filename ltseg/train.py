@@ -227,18 +227,16 @@ def _check_weights(s, recipe): # each loss has something to learn from, and each
         raise InputError('--supervised, --unsupervised', 'both are 0, and nothing would be learnt')
 
 # %% ../nbs/88_train.ipynb #413b64df
-def _config(s):
-    changes = _given(s, 'norm', 'queries', 'decoder')
-    if s.masks is not None: changes['n_queries'] = s.masks
-    return replace(choose(CONFIGS, s.network, 'network'), **changes)
-
 def build_segmenter(s:TrainSettings, # network, recipe and their changes
                    ) -> Segmenter:
     'The segmenter to train, fresh or from weights; an `InputError` for unknown names.'
     recipe = _recipe(s)
     pl.seed_everything(s.seed, workers=True, verbose=False)
-    if s.finetune is None: return Segmenter(asdict(_config(s)), asdict(recipe))
-    return finetune(s.finetune, recipe, s.masks)
+    if s.finetune is not None: return finetune(s.finetune, recipe, s.masks)
+    changes = _given(s, 'norm', 'queries', 'decoder')
+    if s.masks is not None: changes['n_queries'] = s.masks
+    config = replace(choose(CONFIGS, s.network, 'network'), **changes)
+    return Segmenter(asdict(config), asdict(recipe))
 
 # %% ../nbs/88_train.ipynb #e4da23de
 LOGGERS = {'csv': lambda s: CSVLogger(s.out, name='logs', flush_logs_every_n_steps=1),
@@ -516,8 +514,7 @@ def _options(s):
 
 # %% ../nbs/88_train.ipynb #90db83a3
 def _limit_batches(s, trainer, data): # of an epoch, once it is known how many processes share it
-    there = len(data.train_dataloader())
-    if isinstance(data, SplitData): there = max(1, there//trainer.world_size)
+    there = data.share(trainer.world_size)
     limit = trainer.limit_train_batches # of Lightning, a share or a number
     batches = max(1, int(limit*there)) if isinstance(limit, float) else min(limit, there)
     trainer.limit_train_batches = batches

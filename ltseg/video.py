@@ -452,9 +452,9 @@ _PILLOW_ERRORS = (OSError, SyntaxError, ValueError, EOFError, TypeError, KeyErro
 @contextmanager
 def _picture_file(path): # Pillow's image, of which only the header has been read; all that Pillow raises is an InputError
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore') # Pillow's of large pictures, which `PIXEL_LIMIT` bounds
-            with Image.open(path) as image: yield image
+        # Pillow's of large pictures, which `PIXEL_LIMIT` bounds; for good: `catch_warnings` would undo what other threads do meanwhile
+        warnings.filterwarnings('ignore', module='PIL')
+        with Image.open(path) as image: yield image
     except InputError: raise
     except _PILLOW_ERRORS as e:
         raise InputError(path, 'a complete picture', str(e)) from e
@@ -621,22 +621,21 @@ class OpenCVFlow:
         return cv2.copyMakeBorder(grey, 0, below, 0, right, cv2.BORDER_REPLICATE)
 
 # %% ../nbs/10_video.ipynb #cba2671f
-# OpenCV's preset, the finest level of the pyramid that is searched (0: the frames themselves), and rounds of smoothing behind it
-_DIS_PRESETS = {'fast': (cv2.DISOPTICAL_FLOW_PRESET_FAST, 2, 5),
-                'medium': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 1, 5),
-                'fine': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 0, 5),
-                'raw': (cv2.DISOPTICAL_FLOW_PRESET_MEDIUM, 0, 0)}
+# the finest level of the pyramid that is searched (0: the frames themselves), pixels from a patch to the next, steps of
+# descent for each, and rounds of smoothing behind it; those of OpenCV are fast and medium
+_DIS_PRESETS = {'fast': (2, 4, 16, 5), 'medium': (1, 3, 25, 5), 'fine': (0, 3, 25, 5), 'raw': (0, 3, 25, 0), 'sparse': (0, 5, 8, 0)}
 
-def _make_dis(number, finest, rounds):
-    flow = cv2.DISOpticalFlow_create(number)
-    flow.setFinestScale(finest); flow.setVariationalRefinementIterations(rounds)
+def _make_dis(finest, stride, steps, rounds):
+    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow.setFinestScale(finest); flow.setPatchStride(stride)
+    flow.setGradientDescentIterations(steps); flow.setVariationalRefinementIterations(rounds)
     return flow
 
 # %% ../nbs/10_video.ipynb #ee4982b2
 class DIS(OpenCVFlow):
     'Dense inverse search (Kroeger et al., ECCV 2016): fast, no weights. An `InputError` for an unknown preset.'
     def __init__(self,
-                 preset:str='medium'): # 'medium'; 'fast' takes a quarter of its time, 'fine' 2.5 times as long; 'raw' is 'fine' without smoothing
+                 preset:str='medium'): # 'medium'; 'fast' takes a quarter of its time, 'fine' 2.5 times as long; 'raw' is 'fine' without smoothing, and 'sparse' is that with fewer and less exact patches
         super().__init__(partial(_make_dis, *choose(_DIS_PRESETS, preset, 'DIS preset')), least=32)
         self.preset = preset
 
@@ -687,11 +686,12 @@ def smooth_along(frame, # (H,W,3) uint8, whose edges count
 class GuidedDIS:
     'The flow of `DIS`, checked backwards and smoothed up to the edges of the first frame; a `FlowEstimator`.'
     def __init__(self,
-                 most:int=320*180): # pixels of the frames that are compared; larger ones are reduced
-        self.dis, self.most = DIS('raw'), most
+                 most:int=320*180, # pixels of the frames that are compared; larger ones are reduced
+                 preset:str='raw'): # of `DIS`; 'sparse' takes half the time
+        self.dis, self.most = DIS(preset), most
         self.threads = self.dis.threads
 
-    def __repr__(self): return f'GuidedDIS({self.most})'
+    def __repr__(self): return f'GuidedDIS({self.most})' if self.dis.preset == 'raw' else f'GuidedDIS({self.most}, {self.dis.preset!r})'
 
     def __call__(self,
                  first, # (H, W, 3) uint8
@@ -750,7 +750,7 @@ def _torchvision_raft():
     except (ImportError, RuntimeError, OSError) as e: # a build for another torch fails in its own way
         raise ImportError('flow estimator "raft": expected a torchvision that fits torch '
                           f'{torch.__version__}, importing it gave: {e} '
-                          '(dis-guided, dis, dis-fast, dis-fine, mended and deepflow do without it)') from e
+                          '(dis-guided, dis-guided-fast, dis, dis-fast, dis-fine, mended and deepflow do without it)') from e
 
 # %% ../nbs/10_video.ipynb #ddb69a09
 def _load_weights(model, path):
@@ -812,8 +812,8 @@ class RAFT:
         return F.pad(x, (0, w - frame.shape[1], 0, h - frame.shape[0]), mode='replicate')
 
 # %% ../nbs/10_video.ipynb #e416e76c
-FLOW_ESTIMATORS = {'dis-guided': GuidedDIS, 'dis': DIS, 'dis-fast': partial(DIS, 'fast'), # name -> () -> FlowEstimator
-                   'dis-fine': partial(DIS, 'fine'), 'mended': MendedDIS,
+FLOW_ESTIMATORS = {'dis-guided': GuidedDIS, 'dis-guided-fast': partial(GuidedDIS, preset='sparse'), # name -> () -> FlowEstimator
+                   'dis': DIS, 'dis-fast': partial(DIS, 'fast'), 'dis-fine': partial(DIS, 'fine'), 'mended': MendedDIS,
                    'deepflow': DeepFlow, 'raft': RAFT}
 
 # %% ../nbs/10_video.ipynb #c0f1ee12

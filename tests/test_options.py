@@ -206,8 +206,8 @@ JOB = { # of segment and demo
     'method': lambda c: [Acts('--method em', BY_NETWORK[c].replace('--weights {top}/one.safetensors', ''), dict(method='em', weights=None))],
     'weights': lambda c: [Acts('--weights {top}/two.safetensors', BY_NETWORK[c], dict(weights='{top}/two.safetensors')),
                           Refused('--weights', '--weights {top}/one.safetensors')],
-    'flow': lambda c: [Acts(f'--flow {name}', record=dict(flow=name)) for name in ('dis-fast', 'mended')],
-    'quality': lambda c: [Acts('--quality fast', BY_NETWORK[c], dict(flow='dis-fast', refine=None, appearance=None)),
+    'flow': lambda c: [Acts(f'--flow {name}', record=dict(flow=name)) for name in ('dis-fast', 'dis-guided-fast', 'mended')],
+    'quality': lambda c: [Acts('--quality fast', BY_NETWORK[c], dict(flow='dis-guided-fast', refine='flow', appearance=None)),
                           Acts('--quality best --appearance quick', BY_NETWORK[c], dict(appearance='quick')), # what is given counts
                           Acts('--flow dis --appearance none --refine flow --quality best', BY_NETWORK[c], dict(flow='dis', appearance=None, refine='flow'))],
     'flow_weights': lambda c: [Refused('raft or mended', '--flow-weights {top}/one.safetensors'),

@@ -41,7 +41,7 @@ def measured(file, **chosen) -> str:
 
 
 @pytest.mark.parametrize(('row', 'file', 'chosen'), [
-    ('`--quality fast`', 'refined.csv', dict(weights='default', flow='dis-fast', refine='none')),
+    ('`--quality fast`', 'refined.csv', dict(weights='default', flow='dis-guided-fast', refine='flow')),
     ('`--quality balanced`, the default', 'refined.csv', dict(weights='default', flow='dis-guided', refine='flow-then-image')),
     ('`--quality best`', 'appearance.csv', dict(weights='head', flow='dis-guided', refine='flow-then-image', appearance='quick')),
     ('RAFT flow, default options', 'refined.csv', dict(weights='default', flow='raft-small', refine='flow-then-image')),
@@ -64,7 +64,7 @@ def test_figures_of_the_readme_are_measured(row, file, chosen):
     ('DIS, finest scale | edges refined by the frames', 'refined.csv', dict(weights='default', flow='dis-fine', refine='image')),
     ('DIS | edges refined by the frames', 'refined.csv', dict(weights='default', flow='dis', refine='image')),
     ('DIS | `--refine none`', 'refined.csv', dict(weights='default', flow='dis', refine='none')),
-    ('DIS, fast | `--quality fast`', 'refined.csv', dict(weights='default', flow='dis-fast', refine='none'))])
+    ('DIS, guided, fast | `--quality fast`', 'refined.csv', dict(weights='default', flow='dis-guided-fast', refine='flow'))])
 def test_figures_of_the_model_card_are_measured(row, file, chosen):
     stated = re.search(rf'\| {re.escape(row)} \| ([^|]*) \| [\d.]+ \|', prose('96_model_card'))[1]
     assert stated.replace('*', '') == measured(file, **chosen)

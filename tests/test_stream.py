@@ -18,7 +18,7 @@ from processes import alone, forks, needs_proc, peak_of, program, run_program  #
 from ltseg.appearance import Appearance
 from ltseg.cli import main
 from ltseg.inference import make_plan, memory_needed, open_method, segment, stream
-from ltseg.motion import MotionModel
+from ltseg.options import Finding, SegmentOptions
 from ltseg.report import motion_table
 from ltseg.result import read_result
 from ltseg.synthetic import demo_scene
@@ -361,12 +361,12 @@ def test_appearance_of_a_window(clip, tmp_path, capsys):
 
 def peak_and_estimate(method, K, T, adapt, appearance, out):
     "Bytes that a job takes at most, and what is expected before."
-    method = open_method(method, 'default', MotionModel(), 'cpu')
+    method = open_method(SegmentOptions(method=method, device='cpu'))
     frames = np.random.default_rng(0).integers(0, 256, (T + 1, 128, 224, 3), dtype=np.uint8)
     flow = torch.randn(2, T, 128, 224)
     list(stream(torch.randn(2, 3, 32, 32), K=2, method=method)) # what is loaded once
     peak = peak_of(lambda: stream([*frames] if appearance else flow, K=K, method=method, adapt=adapt, appearance=appearance, window=64, flow='dis', refine=None).save(out))
-    return peak, memory_needed(method, make_plan(method, K, adapt, appearance=appearance), T, (128, 224), (128, 224))
+    return peak, memory_needed(method, make_plan(method, Finding(K=K, adapt=adapt, appearance=appearance)), T, (128, 224), (128, 224))
 
 
 @needs_proc
