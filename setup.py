@@ -32,7 +32,7 @@ setup(
     python_requires=f">={cfg['min_python']}",
     install_requires=cfg['requirements'].split(),
     extras_require={'dev': cfg['dev_requirements'].split(), 'raft': ['torchvision'], 'onnx': ['onnx>=1.17', 'onnxruntime>=1.20'],
-                    'hub': ['huggingface_hub>=2']},
+                    'hub': ['huggingface_hub>=2'], 'app': ['gradio>=6.31,<7']},
     entry_points={'console_scripts': cfg['console_scripts'].split(),
                   'nbdev': ['ltseg=ltseg._modidx:d']},
     zip_safe=False,

@@ -6,7 +6,7 @@
 __all__ = ['build_parser', 'main']
 
 # %% ../nbs/90_cli.ipynb #ebaecb37
-import argparse, difflib, logging, os, re, signal, sys, threading, warnings
+import argparse, difflib, logging, os, re, signal, sys, threading, time, warnings
 from contextlib import contextmanager, suppress
 from inspect import signature
 from itertools import takewhile
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import __version__
 from .files import InputError, InputWarning, check_folder
-from .options import (COMMANDS, NAMES, QUALITIES, EvaluateOptions, ExportOptions, FlowCommand, LightningOptions, PredictOptions, SegmentOptions,
+from .options import (COMMANDS, NAMES, QUALITIES, AppOptions, EvaluateOptions, ExportOptions, FlowCommand, LightningOptions, PredictOptions, SegmentOptions,
                            StreamOptions, TrainOptions, add_options, given, keywords, spelling)
 
 # %% ../nbs/90_cli.ipynb #644498c7
@@ -95,7 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
                      'videos failed, 2 for an error, 130 after Ctrl-C.')
     parser.add_argument('--version', action='version', version=f'ltseg {__version__}')
     commands = parser.add_subparsers(title='commands', metavar='COMMAND', required=True)
-    runs = dict(segment=_segment, live=_live, demo=_demo, report=_report, split=_split, flow=_flow, train=_train, predict=_predict,
+    runs = dict(segment=_segment, live=_live, demo=_demo, report=_report, app=_app, split=_split, flow=_flow, train=_train, predict=_predict,
                 evaluate=_evaluate, export=_export)
     for name, options in COMMANDS.items():
         p = commands.add_parser(name, help=options.help, description=options.__doc__, epilog=f'Example: ltseg {options.example}')
@@ -189,6 +189,17 @@ def _live(o):
 def _fill(film, found):
     with film:
         for picture, second in found: film.add(picture, second)
+
+# %% ../nbs/90_cli.ipynb #a99c0002
+def _app(o):
+    from ltseg.app import serve_app
+    with serve_app(o.port, o.upload, **_asked(AppOptions, o)) as address:
+        _say(f'ltseg: open {address} (Ctrl-C ends it)')
+        _wait()
+    return ''
+
+def _wait(): # until a signal comes
+    while True: time.sleep(3600)
 
 # %% ../nbs/90_cli.ipynb #99287b73
 def _demo(o):

@@ -22,7 +22,7 @@ from .files import InputError
 from .inference import Stream, check_window, open_method, stream
 from .options import LiveOptions, takes
 from .plots import overlay
-from .reader import PassingFrames, piped_frames
+from .reader import PassingFrames, is_camera, piped_frames
 from .video import FLOW_ESTIMATORS, _add_h264, _yuv
 
 # %% ../nbs/53_live.ipynb #602b017f
@@ -81,7 +81,7 @@ def live_frames(source # '-' for standard input, a camera such as /dev/video0, o
     path = Path(source)
     if str(source) == '-': return partial(piped_frames, _Pipe(0), '-')
     if path.is_fifo(): return partial(piped_frames, _Pipe(os.open(path, os.O_RDONLY)), path)
-    if path.is_char_device() and path.name.startswith('video'): return partial(piped_frames, str(path), path)
+    if is_camera(path): return partial(piped_frames, str(path), path)
     if path.is_file(): raise InputError(path, 'this is a file; live takes a camera, or - for a video that comes through a pipe (ltseg segment takes files)')
     raise InputError(path, 'a camera such as /dev/video0, or - for a video that comes through a pipe', 'nothing of that name' if not path.exists() else 'something else')
 

@@ -7,10 +7,10 @@ __all__ = ['NAMES', 'TRAINER', 'FULL_HD', 'QUALITIES', 'COMMANDS', 'option', 'Nu
            'parse_side', 'parse_numbers', 'parse_plain', 'parse_weights', 'Options', 'renamed', 'parts', 'words',
            'spelling', 'add_options', 'takes', 'given', 'keywords', 'limits', 'Table', 'Overwriting', 'Finding',
            'Opening', 'Estimating', 'BadFlow', 'SegmentOptions', 'StreamOptions', 'FlowWeights', 'Quality',
-           'SegmentCommand', 'DemoCommand', 'LiveOptions', 'LiveCommand', 'ReportCommand', 'SplitCommand',
-           'FlowCommand', 'RenderedOptions', 'TableOptions', 'VolumeOptions', 'NetworkOptions', 'LossOptions',
-           'OptimiserOptions', 'TrainOptions', 'LightningOptions', 'TrainCommand', 'PredictOptions', 'TableCommand',
-           'PredictCommand', 'EvaluateOptions', 'EvaluateCommand', 'ExportOptions', 'ExportCommand']
+           'SegmentCommand', 'DemoCommand', 'LiveOptions', 'LiveCommand', 'AppOptions', 'AppCommand', 'ReportCommand',
+           'SplitCommand', 'FlowCommand', 'RenderedOptions', 'TableOptions', 'VolumeOptions', 'NetworkOptions',
+           'LossOptions', 'OptimiserOptions', 'TrainOptions', 'LightningOptions', 'TrainCommand', 'PredictOptions',
+           'TableCommand', 'PredictCommand', 'EvaluateOptions', 'EvaluateCommand', 'ExportOptions', 'ExportCommand']
 
 # %% ../nbs/02_options.ipynb #02aa0010
 import argparse, inspect, json, linecache, math, re, sys
@@ -404,6 +404,22 @@ class LiveCommand(LiveOptions, FlowWeights, Overwriting, help='segment a camera,
     out: str|None = option(None, '-o', metavar='FILE')
     port: int = option(8000, within=(0, 65535), metavar='N') # of the page, at 127.0.0.1; 0: any that is free
 
+# %% ../nbs/02_options.ipynb #ab960001
+@dataclass(kw_only=True)
+class AppOptions(StreamOptions):
+    'What `serve_app` can be asked for: that of `stream`.'
+    K: int|Literal['auto'] = option('auto', '-L', parse=parse_segments, metavar='N') # what the page offers first as number of segments, at most
+
+# %% ../nbs/02_options.ipynb #ab960002
+@dataclass(kw_only=True)
+class AppCommand(AppOptions, FlowWeights, Quality, help='a page in the browser: drop a video, look at it, take exports away', example='app'):
+    """Open a page at an address of this machine, which no other machine reaches: drop a video, choose the number of segments, see how far it is,
+    look around in the viewer, download what other programs read. One video is segmented at a time. All of it is deleted when the page is
+    closed, when it gets another video, and when the program ends, by Ctrl-C. Needs Gradio: pip install "ltseg[app]"."""
+    hidden = 'motion_model', 'size', 'adapt', 'bad_flow', 'fps', 'max_pixels', 'window', 'overlap' # as usual
+    port: int = option(7860, within=(0, 65535), metavar='N') # of the page, at 127.0.0.1; 0: any that is free
+    upload: int = option(500, within=(1, 100_000), metavar='MB') # size of a video at most, in millions of bytes
+
 # %% ../nbs/02_options.ipynb #02aa0065
 @dataclass(kw_only=True)
 class ReportCommand(Options, help='show a result as one HTML page', example='report OUT --truth ANNOTATIONS'):
@@ -671,5 +687,5 @@ class ExportCommand(ExportOptions, Overwriting, help='write segments as another 
     weights: str|None = option(None, metavar='NAME')
 
 # %% ../nbs/02_options.ipynb #02aa0091
-COMMANDS = dict(segment=SegmentCommand, live=LiveCommand, demo=DemoCommand, report=ReportCommand, split=SplitCommand, flow=FlowCommand, train=TrainCommand,
+COMMANDS = dict(segment=SegmentCommand, live=LiveCommand, demo=DemoCommand, report=ReportCommand, app=AppCommand, split=SplitCommand, flow=FlowCommand, train=TrainCommand,
                 predict=PredictCommand, evaluate=EvaluateCommand, export=ExportCommand) # name -> its options

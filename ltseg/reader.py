@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['MOST_SPOOLED', 'Source', 'working_size', 'check_size', 'open_source', 'Step', 'Reader', 'PassingFrames',
-           'piped_frames', 'MemoryFrames', 'stream_frames', 'frame_reader', 'open_reader', 'read_source']
+           'piped_frames', 'MemoryFrames', 'is_camera', 'stream_frames', 'frame_reader', 'open_reader', 'read_source']
 
 # %% ../nbs/40_reader.ipynb #4aec8fc4
 import math, sys, tempfile
@@ -272,6 +272,12 @@ class MemoryFrames:
         'Seconds from the first frame.'
         return t/self.fps
 
+# %% ../nbs/40_reader.ipynb #ca3e4a01
+def is_camera(path # of a file, which need not exist
+             ) -> bool: # True for /dev/video0, where there is one
+    'Is this the device of a camera, as Video4Linux names them?'
+    return Path(path).is_char_device() and Path(path).name.startswith('video')
+
 # %% ../nbs/40_reader.ipynb #b29af661
 def stream_frames(source, # path, '-' for standard input, open binary file, `PassingFrames`, or iterable of (H,W,3) uint8 RGB frames
                   fps:float|None=None, # frames a second; None: what the source says, else 25
@@ -286,7 +292,7 @@ def stream_frames(source, # path, '-' for standard input, open binary file, `Pas
         return PassingFrames((reduce_frame(f, max_pixels) for f in _checked(source, 'frames', 2)), fps=fps or 25.)
     if str(source) == '-': return piped_frames(sys.stdin.buffer, fps=fps, max_pixels=max_pixels)
     path = Path(source)
-    if path.is_char_device() and path.name.startswith('video'): return piped_frames(str(path), path, fps, max_pixels) # a camera
+    if is_camera(path): return piped_frames(str(path), path, fps, max_pixels)
     if path.is_fifo(): return piped_frames(open(path, 'rb'), path, fps, max_pixels)
     return open_frames(path, fps, max_pixels)
 

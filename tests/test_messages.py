@@ -67,6 +67,7 @@ def said(part: tuple) -> list:
 
 NEVER = { # what a command comes to by name only, and why
     'live': dict(result='it writes no result', link='likewise', flow='flow that is no number is taken as zero'),
+    'app': dict(result='its folder is new', link='likewise'),
     'demo': dict(files='it always replaces an earlier result', result='likewise, and goes on with none', link='likewise', flow='its video is rendered: flow is finite'),
     'predict': dict(result='labels of a table are not written as those of a video'), 'evaluate': dict(result='likewise')}
 MESSAGES = {command: {(*part[:1], line, text) for part in reached(command) for line, text in said(part)} for command in COMMANDS}

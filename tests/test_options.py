@@ -7,7 +7,9 @@ result is computed, not what, is `Same`; one that does nothing is refused, or th
 import argparse
 import json
 import shutil
+from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import partial
 from inspect import signature
 from unittest.mock import patch
 
@@ -21,6 +23,7 @@ from hostile.weights import put_tiny
 from PIL import Image
 from safetensors.torch import load_file
 
+from ltseg.app import serve_app
 from ltseg.appearance import APPEARANCES
 from ltseg.cli import _dashed, _parse, build_parser, main
 from ltseg.export import FORMATS
@@ -29,7 +32,7 @@ from ltseg.flow import write_flow
 from ltseg.flow_network import FlowMender, MenderConfig, save_mender
 from ltseg.inference import EMMethod, describe, segment, stream
 from ltseg.motion import MotionModel
-from ltseg.options import (COMMANDS, TRAINER, EvaluateOptions, PredictOptions, SegmentOptions, StreamOptions, add_options, option, parse_plain,
+from ltseg.options import (COMMANDS, TRAINER, AppOptions, EvaluateOptions, PredictOptions, SegmentOptions, StreamOptions, add_options, option, parse_plain,
                            parts, takes, words)
 from ltseg.predict import predict
 from ltseg.pretrained import load_network
@@ -50,11 +53,12 @@ LINES = { # the command that an option is added to
     'predict': 'predict --data-file SPLIT --base-dir {top}/data --method em -K 2 -o OUT',
     'evaluate': 'evaluate --data-file SPLIT --base-dir {top}/data --method em -K 2 -o OUT',
     'live': 'live pipe -o OUT/a.mp4 --method em -K 2', # the runner stands for the pipe; no more frames come than may wait
+    'app': 'app --method em -K 2', # the runner stands for the page
     'export': 'export {top}/done -o OUT'}
 NETWORK = '--weights {top}/one.safetensors -K 3' # a tiny one, never trained
 EXPORT = {f: f'export {f} {{top}}/result -o OUT' for f in FORMATS}
 TABLE = {c: f'{c} --data-file SPLIT --base-dir {{top}}/data -o OUT ' for c in ('predict', 'evaluate')}
-BY_NETWORK = {'segment': 'segment {top}/clip -o OUT ' + NETWORK, 'demo': 'demo -o OUT ' + NETWORK, 'live': 'live pipe -o OUT/a.mp4 ' + NETWORK} | {c: line + NETWORK for c, line in TABLE.items()}
+BY_NETWORK = {'segment': 'segment {top}/clip -o OUT ' + NETWORK, 'demo': 'demo -o OUT ' + NETWORK, 'live': 'live pipe -o OUT/a.mp4 ' + NETWORK, 'app': 'app ' + NETWORK} | {c: line + NETWORK for c, line in TABLE.items()}
 FRESH = LINES['train'].replace('--finetune {top}/one.safetensors', '') # a network of its own
 RENDERED = LINES['train'].replace('--shards {top}/shard', '--synthetic 5 --length 3 --size 32x48')
 MIXED = LINES['train'] + ' --videos {top}/long --unsupervised 1'
@@ -239,6 +243,12 @@ CASES = {
         'overlap': [Acts('--overlap 1', LINES['live'] + ' --window 4 --overlap 2')],
         'port': [Refused('--port', '--port 0')], # what it does is for test_live.py
         'overwrite': [Needed('--overwrite', '--overwrite', LINES['live'].replace('OUT', 'FULL')), Refused('--overwrite', '--overwrite', 'live pipe')]},
+    'app': {
+        'K': [Acts('-K 3')], 'method': [Acts('--method em', 'app -K 2')],
+        'flow': [Acts('--flow dis-fast')], 'weights': [Acts('--weights {top}/two.safetensors', BY_NETWORK['app']), Refused('--weights', '--weights {top}/one.safetensors')],
+        'quality': [Acts('--quality fast', BY_NETWORK['app'])], 'refine': [Acts('--refine flow', BY_NETWORK['app'])],
+        'appearance': [Acts('--appearance quick', BY_NETWORK['app'])], 'device': JOB['device']('app'), 'flow_weights': JOB['flow_weights']('app'),
+        'port': [Acts('--port 0')], 'upload': [Acts('--upload 7')]}, # what they do is for test_app.py
     'report': {
         'source': [Acts('--source {top}/other')], 'width': [Acts('--width 40')], 'max_frames': [Acts('--max-frames 3')],
         'quality': [Acts('--quality 20')], 'truth': [Acts('--truth {top}/data/Annotations/480p/a')],
@@ -328,7 +338,7 @@ CASES = {
         'residual': [Acts('--residual', EXPORT['flow']), Refused('--residual', '--residual', EXPORT['csv'])],
         'weights': [Acts('--weights {top}/one.safetensors', 'export onnx -o OUT/net.onnx'), Refused('--weights', '--weights head', EXPORT['csv']),
                     Refused('a head', '--weights head', 'export onnx -o OUT/net.onnx')]}}
-for command in CASES: CASES[command].setdefault('out', []) # all cases write there
+for command in {*CASES} - {'app'}: CASES[command].setdefault('out', []) # all cases write there
 
 
 LEAST = dict(export=['export'], segment=['segment', 'a', '-o', 'b'], predict=['predict', '--data-file', 'a'], train=['train', '-o', 'b'])
@@ -352,7 +362,7 @@ def test_spellings(command, name, first, more):
 
 
 @pytest.mark.parametrize('function, cls', [(segment, SegmentOptions), (stream, StreamOptions), (predict, PredictOptions), (evaluate, EvaluateOptions),
-                                           (save_evaluation, EvaluateOptions), (train, TrainSettings)], ids=lambda x: x.__name__)
+                                           (save_evaluation, EvaluateOptions), (train, TrainSettings), (serve_app, AppOptions)], ids=lambda x: x.__name__)
 def test_functions_take_the_fields(function, cls):
     "Signature and docments name each field, with its default and its comment; no other keyword is taken."
     shown, told = signature(function).parameters, docments(function)
@@ -445,6 +455,14 @@ def record(out):
     return found | found.get('settings', {}) | found.get('predictions', {})
 
 
+@contextmanager
+def visited(clip, out, port, upload, **options):
+    "In place of the page of `ltseg app`: a visitor who drops a clip. What the server is told is in the files, too."
+    stream(clip, **options).save(out/'OUT')
+    (out/'server').write_text(f'{port} {upload}')
+    yield 'address'
+
+
 class Runner:
     "Runs lines; those without the option only once."
     def __init__(self, top, folder): self.top, self.folder, self.done, self.n = top, folder, {}, 0
@@ -465,6 +483,8 @@ class Runner:
             m.chdir(self.folder)
             m.setattr('ltseg.live.live_frames', lambda _: lambda fps, max_pixels: PassingFrames(iter(open_frames(self.top/'clip', max_pixels=max_pixels)), fps=12))
             m.setitem(FLOW_ESTIMATORS, 'deepflow', lambda: lambda a, b: torch.full((2, *a.shape[:2]), torch.nan))
+            m.setattr('ltseg.app.serve_app', partial(visited, self.top/'clip', out))
+            m.setattr('ltseg.cli._wait', lambda: None)
             try: status = main(words)
             except SystemExit as e: status = e.code
         said = self.hear()

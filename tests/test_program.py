@@ -18,7 +18,7 @@ from ltseg.options import Number
 
 MAIN = [sys.executable, '-m', 'ltseg']
 LEAST = dict(segment=['clip.mp4', '-o', 'OUT'], demo=[], report=['OUT'], split=['DAVIS'], flow=['--data-file', 'D'], train=['-o', 'RUN'],
-             predict=['--data-file', 'D'], evaluate=['--data-file', 'D'], export=['davis17', 'P', '-o', 'OUT'], live=[]) # words that each command needs
+             predict=['--data-file', 'D'], evaluate=['--data-file', 'D'], export=['davis17', 'P', '-o', 'OUT'], live=[], app=[]) # words that each command needs
 
 
 def stopped(monkeypatch, capsys, command, stop, *words) -> tuple:
