@@ -99,8 +99,7 @@ def options() -> list:
         if status: raise SystemExit(f'no help of ltseg {" ".join(words)}')
         return said.getvalue()
     commands = re.findall(r'^    (\w+)  ', told(), re.MULTILINE)
-    texts = ['## All options', *(f'### ltseg {c}\n\n```text\n{told(c).strip()}\n```' for c in commands)]
-    return [dict(cell_type='markdown', metadata={}, source=text) for text in texts]
+    return [dict(cell_type='markdown', metadata={}, source=f'### ltseg {c}\n\n```text\n{told(c).strip()}\n```') for c in commands]
 
 
 def raw(html: str) -> str:

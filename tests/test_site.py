@@ -305,7 +305,7 @@ def test_a_second_build_changes_nothing(tmp_path, program):
     assert process.exitcode == 0, said
     first, second = (line for line in said.splitlines() if line.startswith("[('00_files"))
     assert first == second and all(name in first for name in names)
-    assert '## All options' in (tmp_path/'_proc'/'commands.ipynb').read_text(encoding='utf8')
+    assert '### ltseg segment' in (tmp_path/'_proc'/'commands.ipynb').read_text(encoding='utf8')
 
 
 class Page(HTMLParser):
