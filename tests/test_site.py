@@ -3,6 +3,7 @@
 Most is read off the notebooks, so it needs no Quarto; the last tests look at the built pages in `_docs`, where `.ci/site.py` has made them.
 """
 import ast
+import gzip
 import importlib.util
 import json
 import os
@@ -176,7 +177,7 @@ def test_every_notebook_stands_in_the_sidebar_once():
     site = yaml.safe_load((NBS/'sidebar.yml').read_text(encoding='utf8'))['website']
     assert Counter(leaf for bar in site['sidebar'] for leaf in leaves(bar['contents'])) == Counter(str(p.relative_to(NBS)) for p in PAGES)
     assert [item['text'] for item in site['navbar']['left']] == [
-        'Get started', 'Tutorials', 'The method, notebook by notebook', 'Benchmarks and results', 'Reference', 'Design']
+        'Get started', 'Gallery', 'Tutorials', 'The method, notebook by notebook', 'Benchmarks and results', 'Reference', 'Design']
 
 
 def test_every_group_has_a_sidebar_of_its_own():
@@ -290,8 +291,8 @@ def test_sources_are_lines(builder):
 
 
 def test_a_second_build_changes_nothing(tmp_path, program):
-    "Of a page whose imports are folded, and of the one that all options are added to."
-    names = ['00_files', '90_cli']
+    "Of a page whose imports are folded, of the one that all options are added to, and of the one with clips."
+    names = ['00_files', 'commands', 'gallery']
     for folder in ('ltseg', '.ci'): shutil.copytree(ROOT/folder, tmp_path/folder, ignore=shutil.ignore_patterns('__pycache__'))
     shutil.copy(ROOT/'settings.ini', tmp_path)
     (tmp_path/'nbs').mkdir()
@@ -304,7 +305,7 @@ def test_a_second_build_changes_nothing(tmp_path, program):
     assert process.exitcode == 0, said
     first, second = (line for line in said.splitlines() if line.startswith("[('00_files"))
     assert first == second and all(name in first for name in names)
-    assert '## All options' in (tmp_path/'_proc'/'90_cli.ipynb').read_text(encoding='utf8')
+    assert '### ltseg segment' in (tmp_path/'_proc'/'commands.ipynb').read_text(encoding='utf8')
 
 
 class Page(HTMLParser):
@@ -327,8 +328,8 @@ class Page(HTMLParser):
 
 @pytest.mark.skipif(not (DOCS/'index.html').exists(), reason='the site is not built: run .ci/site.py')
 def test_built_pages():
-    "Each page as the browser gets it: all it loads and links to is there; the page with its pictures below 1.5 MB."
-    pages = {p: Page(p) for p in sorted(DOCS.rglob('*.html')) if 'site_libs' not in p.parts}
+    "Each page as the browser gets it: all it loads and links to is there; the page with its pictures below 1.5 MB, its own HTML below 60 KB compressed."
+    pages = {p: Page(p) for p in sorted(DOCS.rglob('*.html')) if not {'site_libs', 'gallery'} & set(p.parts)}
     wrong = []
     for path, page in pages.items():
         wrong += [f'{path}: {fault}' for fault in page.faults]
@@ -341,5 +342,6 @@ def test_built_pages():
             if not target.exists(): wrong.append(f'{path}: nothing at {href}')
             elif anchor and target in pages and anchor not in pages[target].ids: wrong.append(f'{path}: no anchor {href}')
         weight = path.stat().st_size + sum(page.file(s).stat().st_size for s in set(page.loads) if page.file(s).is_file() and 'site_libs' not in s)
+        if 'images' not in path.parts and (packed := len(gzip.compress(path.read_bytes()))) > 60_000: wrong.append(f'{path}: {packed/1000:.0f} kB of HTML')
         if weight > 1.5*MB: wrong.append(f'{path}: {weight/MB:.1f} MB')
     assert not wrong, '\n'.join(wrong)
