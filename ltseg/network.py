@@ -178,7 +178,10 @@ class _Blend(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, a, b): # (B,T,C,H,W), (C,1,1), (C,1,1)
         ctx.save_for_backward(x, a, b)
-        return _spread_in_time(x, a, b)
+        y = x * (1 - a - b)
+        y[:, 1:].addcmul_(x[:, :-1], a); y[:, :1].addcmul_(x[:, :1], a)
+        y[:, :-1].addcmul_(x[:, 1:], b); y[:, -1:].addcmul_(x[:, -1:], b)
+        return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -192,13 +195,6 @@ class _Blend(torch.autograd.Function):
         dx[:, :-1].addcmul_(g[:, 1:], a); dx[:, :1].addcmul_(g[:, :1], a)
         dx[:, 1:].addcmul_(g[:, :-1], b); dx[:, -1:].addcmul_(g[:, -1:], b)
         return dx, grad_a, grad_b
-
-# %% ../nbs/35_network.ipynb #524f5677
-def _spread_in_time(x, a, b):
-    y = x * (1 - a - b)
-    y[:, 1:].addcmul_(x[:, :-1], a); y[:, :1].addcmul_(x[:, :1], a)
-    y[:, :-1].addcmul_(x[:, 1:], b); y[:, -1:].addcmul_(x[:, -1:], b)
-    return y
 
 # %% ../nbs/35_network.ipynb #6933cc4e
 class TimeBlend(nn.Module):

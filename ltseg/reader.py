@@ -341,12 +341,6 @@ def frame_reader(frames, # of one size, with `.size`, `.fps` and `.name`, such a
                   aspect=getattr(frames, 'aspect', 1.), notes=getattr(frames, 'notes', Notes()),
                   again=None if isinstance(frames, PassingFrames) else frames)
 
-# %% ../nbs/40_reader.ipynb #fbc2211d
-def _volume_reader(source): # a `Source` that is in memory
-    return Reader(lambda start=0: (Step(f) for f in source.flow[:, start:].unbind(1)), source.size,
-                  tuple(source.flow.shape[-2:]), source.names.__getitem__, source.fps, frames=False,
-                  length=source.flow.shape[1], notes=source.notes)
-
 # %% ../nbs/40_reader.ipynb #b042bece
 def _flow_reader(path, bad_flow, size, fps): # a folder of flow files
     notes = Notes()
@@ -380,7 +374,9 @@ def open_reader(source, # what `open_source` takes; '-' (standard input), a pipe
     if volume:
         whole = open_source(source, bad_flow=bad_flow, size=size, fps=fps)
         check_size(whole.flow.shape[-2:], 'flow' if path is None else path)
-        return _volume_reader(whole)
+        return Reader(lambda start=0: (Step(f) for f in whole.flow[:, start:].unbind(1)), whole.size,
+                      tuple(whole.flow.shape[-2:]), whole.names.__getitem__, whole.fps, frames=False,
+                      length=whole.flow.shape[1], notes=whole.notes)
     return frame_reader(stream_frames(source, fps, max_pixels), flow, bad_flow, size)
 
 # %% ../nbs/40_reader.ipynb #a5b00022

@@ -241,16 +241,14 @@ def _orientation(frame): # (transposed?, rows from below?, columns from the righ
     return (False, d < 0, a < 0) if abs(a) + abs(d) >= abs(b) + abs(c) else (True, b < 0, c < 0)
 
 def _upright(frame, max_pixels=None):
-    rgb = _rgb(frame, *reduced_size((frame.height, frame.width), max_pixels))
+    full = frame.height, frame.width
+    h, w = size = reduced_size(full, max_pixels) # by FFmpeg's own means over areas: no frame of the full size in RGB
+    rgb = frame.to_ndarray(format='rgb24', **({} if size == full else dict(height=h, width=w, interpolation='AREA')))
     transposed, below, right = _orientation(frame)
     if transposed: rgb = rgb.swapaxes(0, 1)
     return np.ascontiguousarray(rgb[::-1 if below else 1, ::-1 if right else 1])
 
 # %% ../nbs/10_video.ipynb #e0341316
-def _rgb(frame, h, w): # FFmpeg's own means over areas: no frame of the full size in RGB
-    if (h, w) == (frame.height, frame.width): return frame.to_ndarray(format='rgb24')
-    return frame.to_ndarray(format='rgb24', height=h, width=w, interpolation='AREA')
-
 def _full(frame): # (H, W), upright
     size = frame.height, frame.width
     return size[::-1] if _orientation(frame)[0] else size
@@ -704,9 +702,6 @@ class GuidedDIS:
 # %% ../nbs/10_video.ipynb #fb3a9003
 _SEARCHED, _ENCODED = 640*360, 256*448 # pixels of the frames that DIS and the network see, at most or about
 
-def _multiples(size, n): # (H, W) -> the nearest multiples of n, at least n
-    return tuple(max(n, round(side/n)*n) for side in size)
-
 # %% ../nbs/10_video.ipynb #2659bb01
 class MendedDIS:
     '''The flow of `DIS`, corrected by a `FlowMender`; a `FlowEstimator`.
@@ -730,7 +725,7 @@ class MendedDIS:
                  second # the same size, one frame later
                 )->Tensor: # (2, H, W) float32, pixels, on `device`
         found = self.dis(*(reduce_frame(frame, _SEARCHED) for frame in (first, second)))
-        h, w = size = _multiples(reduced_size(first.shape[:2], _ENCODED), 8)
+        h, w = size = tuple(max(8, 8*round(side/8)) for side in reduced_size(first.shape[:2], _ENCODED))
         features = [self._features(frame, size) for frame in (first, second)]
         flow = _resized(found, (h//2, w//2), True)[None].to(self.device)
         return resize_flow(self.mender.mend(*features, flow)[0], first.shape[:2])
