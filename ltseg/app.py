@@ -18,7 +18,6 @@ from urllib.parse import quote
 from .export import FORMATS
 from .files import InputError, choose
 from .inference import check_window, make_plan, open_method, stream
-from .motion import MotionModel
 from .options import AppOptions, takes
 from .report import write_report
 from .result import read_result
@@ -199,12 +198,11 @@ def _environment(**values): # variables, for a while
     finally:
         for name, value in before.items(): os.environ.pop(name) if value is None else os.environ.update({name: value})
 
-def _opened(o): # what is wrong with names and numbers is said before the page is there
+def _most(o): # segments; what is wrong with names and numbers is said before the page is there
     check_window(o.window, o.overlap)
-    model = MotionModel(o.motion_model)
-    if isinstance(o.method, str): o.method = open_method(o.method, o.weights, model, o.device)
-    make_plan(o.method, o.K, o.adapt, o.refine, model, o.appearance)
-    return o
+    method = open_method(o) # not the one of the jobs: their weights depend on K
+    make_plan(method, o)
+    return method.max_segments
 
 # %% ../nbs/74a_app.ipynb #1af622bb
 def _launch(page, port, home, upload): # -> address
@@ -223,11 +221,11 @@ def serve_app(port:int=0, # of 127.0.0.1; 0: any that is free
               upload:int=500, # size of a video at most, in millions of bytes
               **options):
     'A context that gives the address of the page; an `ImportError` without Gradio, an `InputError` for a port that is taken, and as `stream`.'
-    o = _opened(AppOptions.of(options))
-    port, gradio = _free_port(port), _gradio()
+    o = AppOptions.of(options)
+    most, port, gradio = _most(o), _free_port(port), _gradio()
     with tempfile.TemporaryDirectory(prefix='ltseg-app-') as home, _environment(GRADIO_TEMP_DIR=f'{home}/uploads', GRADIO_ANALYTICS_ENABLED='False'):
         desk = Desk(home, **vars(o))
-        page = _page(gradio, desk, o.K, o.method.max_segments)
+        page = _page(gradio, desk, o.K, most)
         address = _launch(page, port, home, upload)
         try: yield address
         finally:

@@ -8,7 +8,7 @@ __all__ = ['LatestFrames', 'live_frames', 'Live', 'live', 'Shown', 'serve', 'Fra
 # %% ../nbs/53_live.ipynb #852a3eda
 import os, sys, threading, time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -21,6 +21,7 @@ import numpy as np
 from .files import InputError
 from .inference import Stream, check_window, open_method, stream
 from .options import LiveOptions, takes
+from .pipeline import check_wanted
 from .plots import overlay
 from .reader import PassingFrames, is_camera, piped_frames
 from .video import FLOW_ESTIMATORS, _add_h264, _yuv
@@ -54,7 +55,7 @@ class LatestFrames(PassingFrames):
     def __iter__(self):
         for t in range(sys.maxsize):
             with self.more:
-                self.more.wait_for(lambda: self.waiting or self.ended)
+                while not self.more.wait_for(lambda: self.waiting or self.ended, timeout=.1): check_wanted()
                 if not self.waiting: break
                 frame, *self.stamps[t] = self.waiting.popleft()
             self.stamps.pop(t - 10_000, None)
@@ -118,8 +119,8 @@ def live(source, # '-' for standard input, a camera such as /dev/video0, a named
         o.flow = FLOW_ESTIMATORS[o.flow]()
         o.flow.threads = 1 # pairs that are computed ahead would wait
     frames = source if isinstance(source, PassingFrames) else live_frames(source)(o.fps, o.max_pixels)
-    latest = LatestFrames(frames, max(1, o.window - o.overlap))
-    return Live(replace(stream(latest, **vars(o)), fitted=False), latest)
+    latest = LatestFrames(frames, max(2, (o.window - o.overlap)//2))
+    return Live(replace(stream(latest, **vars(o)), fitted=False, early=1), latest) # flow in a thread of its own
 
 # %% ../nbs/53_live.ipynb #df8e2717
 class Shown:
@@ -209,14 +210,16 @@ def serve(shown:Shown, # what viewers see
 # %% ../nbs/53_live.ipynb #0d04ece1
 _MILLI = Fraction(1, 1000) # second
 
+_SURE = 25 # pictures: a new video takes the place of an earlier one when it has as many, or has come to its end
+
 class Fragments:
-    '''A fragmented MP4 that is playable at any moment; a context. The file is made with the first picture.
+    '''A fragmented MP4 that is playable at any moment; a context. The file is made with the first picture; an earlier one is replaced after `_SURE` of them.
 
     An `InputError` if there is a file of that name, and `overwrite` is not given.'''
     def __init__(self, path, # of the file; '-': standard output
                  overwrite:bool=False): # replace an earlier file?
-        self.path, self.file, self.container, self.last = path, None, None, -1
-        self.mode = 'wb' if overwrite else 'xb'
+        self.path, self.overwrite, self.made = path, overwrite, path # made: where it is meanwhile
+        self.file, self.container, self.n, self.last = None, None, 0, -1
         if path == '-': return
         if Path(path).suffix.lower() != '.mp4': raise InputError(path, 'the name of a file that ends in .mp4, or -', repr(Path(path).suffix))
         if Path(path).is_dir() or Path(path).exists() and not overwrite: raise InputError(path, 'a free name (or --overwrite)', 'a folder' if Path(path).is_dir() else 'a file')
@@ -225,7 +228,8 @@ class Fragments:
         if self.path == '-': self.file = sys.stdout.buffer
         else:
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-            self.file = open(self.path, self.mode)
+            if self.overwrite and Path(self.path).is_file(): self.made = Path(self.path).with_name(f'.{Path(self.path).stem}-{os.getpid()}.mp4')
+            self.file = open(self.made, 'wb' if self.overwrite else 'xb')
         self.container = av.open(self.file, 'w', format='mp4', options={'movflags': 'frag_every_frame+empty_moov+default_base_moof'})
         self.stream = _add_h264(self.container, size, 25, 23, True)
         context = self.stream.codec_context
@@ -241,13 +245,27 @@ class Fragments:
         frame.pts, frame.time_base = self.last, _MILLI
         self.container.mux(self.stream.encode(frame))
         self.file.flush()
+        self.n += 1
+        if self.n == _SURE:
+            with suppress(PermissionError): self._take_the_place() # Windows: when it is closed
+
+    def _take_the_place(self): # of an earlier file
+        if self.made != self.path: os.replace(self.made, self.path)
+        self.made = self.path
 
     def __enter__(self): return self
-    def __exit__(self, *_):
+    def __exit__(self, error, *_):
         if self.container is None: return
-        try:
-            self.container.mux(self.stream.encode(None))
-            self.container.close()
-            self.file.flush()
+        try: self._end()
+        except BaseException as e:
+            error = e
+            raise
         finally:
             if self.path != '-': self.file.close()
+            if error is None or self.n >= _SURE: self._take_the_place()
+            elif self.made != self.path: Path(self.made).unlink(missing_ok=True)
+
+    def _end(self):
+        self.container.mux(self.stream.encode(None))
+        self.container.close()
+        self.file.flush()

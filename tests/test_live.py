@@ -7,11 +7,14 @@ import signal
 import threading
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import av
 import numpy as np
 import pytest
+import torch
 from processes import program  # noqa: F401: a fixture
 
 from ltseg.cli import main
@@ -169,3 +172,76 @@ def test_snippet_of_the_page(feed, tmp_path, monkeypatch):
     names = {}
     exec(snippet, names)
     assert names['picture'].shape == (96, 160, 3) and names['second'] > 0
+
+
+def test_flow_goes_on_beside_the_masks():
+    "While the masks of a window are found, a thread estimates the flow of the frames that come: more than those of the window, and a bounded number."
+    seen, window, overlap = [], 8, 2
+    def moving(a, b):
+        seen.append(1)
+        return torch.ones(2, *a.shape[:2])
+    moving.threads = 1
+    def waiting(flow, K):
+        late = time.monotonic() + 20
+        while len(seen) < 2*(window - overlap) and time.monotonic() < late: time.sleep(.01)
+        found.append(len(seen))
+        return flow.new_ones(len(flow), K, *flow.shape[2:])/K
+    waiting.max_segments, waiting.about, found = 4, dict(method='waiting'), []
+    def paced():
+        for frame in demo_scene(24, (64, 96)).frames:
+            time.sleep(.01)
+            yield frame
+    list(live(PassingFrames(paced(), fps=100), method=waiting, flow=moving, K=2, window=window, overlap=overlap, refine=None))
+    assert found[0] >= 2*(window - overlap), 'flow waited for the masks'
+    assert found[0] <= window + 1 + (window - overlap) + 2
+
+
+def test_masks_are_the_same_beside_the_flow():
+    "The pictures are those of a stream in which one stage waits for the other, where nothing is dropped."
+    frames = demo_scene(14, (64, 96)).frames
+    class Roomy(LatestFrames):
+        def __init__(self, frames, most): super().__init__(frames, 100)
+    pictures = []
+    for early in (1, 0):
+        with patch('ltseg.live.LatestFrames', Roomy):
+            found = live(PassingFrames(iter(frames), fps=10), method='em', K=2, window=6, overlap=2, refine=None)
+        found.stream = replace(found.stream, early=early)
+        pictures.append([picture for picture, _ in found])
+    assert found.frames.dropped == 0 and len(pictures[0]) == len(pictures[1]) == 13
+    assert all(map(np.array_equal, *pictures))
+
+
+def test_who_stops_waits_for_no_frame():
+    "A pipe that has stalled: the thread of the flow ends without another frame."
+    go = threading.Event()
+    def stalling():
+        yield from demo_scene(16, (64, 96)).frames
+        go.wait(120)
+    found = iter(live(PassingFrames(stalling(), fps=100), method='em', K=2, window=6, overlap=2, refine=None))
+    next(found)
+    ending = threading.Thread(target=found.close)
+    ending.start()
+    ending.join(30)
+    stuck = ending.is_alive()
+    go.set()
+    assert not stuck
+
+
+def test_an_earlier_file_stays_until_there_is_a_new_one(tmp_path, monkeypatch, capsys):
+    "`--overwrite`: what fails in its first pictures leaves the folder as it was, byte for byte; what ends by itself replaces it, however short."
+    out = tmp_path/'out'/'a.mp4'
+    out.parent.mkdir()
+    out.write_bytes(b'an earlier recording')
+    def ends(error):
+        def frames(fps, max_pixels):
+            def some():
+                yield from demo_scene(14, (64, 96)).frames
+                if error: raise error
+            return PassingFrames(some(), fps=12)
+        monkeypatch.setattr('ltseg.live.live_frames', lambda source: frames)
+        return main(['live', 'camera', '-o', str(out), '--overwrite', *QUICK, '--window', '4', '--overlap', '1'])
+    before = (out.read_bytes(), out.stat().st_mtime_ns)
+    assert ends(InputError('camera', 'it was unplugged')) == 2 and 'unplugged' in capsys.readouterr().err
+    assert [p.name for p in out.parent.iterdir()] == ['a.mp4'] and (out.read_bytes(), out.stat().st_mtime_ns) == before
+    assert ends(None) == 0
+    assert [p.name for p in out.parent.iterdir()] == ['a.mp4'] and len(decoded(out)) > 0
