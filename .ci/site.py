@@ -5,6 +5,7 @@ there is no Quarto, pandoc makes a plain preview with the site's own colours, so
 """
 import ast
 import base64
+import hashlib
 import json
 import os
 import re
@@ -65,6 +66,22 @@ def offline(nb: dict, host: str, up: str) -> dict:
         data['text/markdown'] = f'```{{=html}}\n{html.strip()}\n```'
     for data in (o['data'] for c in nb['cells'] for o in c.get('outputs', []) if 'text/markdown' in o.get('data', {})):
         data['text/markdown'] = plain_code(''.join(data['text/markdown']))
+    return nb
+
+
+EMBEDDED = re.compile(r'data:(?:video|image)/(mp4|webm|png|jpeg|webp|gif);base64,([A-Za-z0-9+/=\s]+)')
+
+
+def with_files(nb: dict, images: Path, up: str) -> dict:
+    "A notebook whose outputs hold no films in their HTML: they become files in `images`, which a browser loads when they are wanted (`up` leads to the top)."
+    def to(found):
+        content = base64.b64decode(found[2])
+        name = f'{hashlib.sha256(content).hexdigest()[:12]}.{found[1]}'
+        images.mkdir(exist_ok=True)
+        (images/name).write_bytes(content)
+        return f'{up}images/{name}'
+    for data in (o['data'] for c in nb['cells'] for o in c.get('outputs', []) if 'text/html' in o.get('data', {})):
+        data['text/html'] = EMBEDDED.sub(to, ''.join(data['text/html']))
     return nb
 
 
@@ -354,6 +371,7 @@ def processed() -> Path:
     proc = proc_nbs(n_workers=0)
     for path in proc.rglob('*.ipynb'):
         nb, up = json.loads(path.read_text(encoding='utf8')), '../'*len(path.relative_to(proc).parents[1:])
+        nb = with_files(nb, proc/'images', up)
         if path.name == 'index.ipynb': nb = home(nb)
         if path.name == 'gallery.ipynb': nb = with_clips(nb)
         if path.name == 'commands.ipynb': nb['cells'] += options()

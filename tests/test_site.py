@@ -263,6 +263,17 @@ def test_captions_of_the_site(builder):
     assert found[6] == '![Why it matters.](a.png){fig-alt="What is seen"}\n\nMore.'
 
 
+def test_films_in_outputs_become_files(builder, tmp_path):
+    "A page is light, and its film is loaded by itself; the prose, where it speaks of such addresses, is left alone."
+    html = '<video controls src="data:video/mp4;base64,AAEC\nAw=="></video><p>data:text/plain;base64,AAEC</p>'
+    nb = dict(cells=[dict(cell_type='code', source='', outputs=[dict(data={'text/html': [html]})]), dict(cell_type='markdown', source='data:video/mp4;base64,AAEC')])
+    found = builder.with_files(nb, tmp_path, '../')
+    file, = tmp_path.iterdir()
+    assert file.read_bytes() == bytes(range(4)) and file.suffix == '.mp4'
+    assert found['cells'][0]['outputs'][0]['data']['text/html'] == f'<video controls src="../images/{file.name}"></video><p>data:text/plain;base64,AAEC</p>'
+    assert found['cells'][1]['source'] == 'data:video/mp4;base64,AAEC'
+
+
 def test_no_links_in_code(builder):
     text = '[`a`](b.html#a)\n```python\ndef f(\n    x, # of [`a`](b.html#a), see [`c`](d.html#c)\n)\n```\n*As [`a`](b.html#a).*'
     assert builder.plain_code(text) == '[`a`](b.html#a)\n```python\ndef f(\n    x, # of a, see c\n)\n```\n*As [`a`](b.html#a).*'
