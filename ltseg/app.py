@@ -198,6 +198,10 @@ def _environment(**values): # variables, for a while
     finally:
         for name, value in before.items(): os.environ.pop(name) if value is None else os.environ.update({name: value})
 
+def _settings(home): # for Gradio: where uploads go, that it tells nobody, and that no proxy stands between it and itself
+    direct = {name: ','.join(filter(None, [os.environ.get(name), '127.0.0.1'])) for name in ('no_proxy', 'NO_PROXY')}
+    return dict(GRADIO_TEMP_DIR=f'{home}/uploads', GRADIO_ANALYTICS_ENABLED='False', **direct)
+
 def _most(o): # segments; what is wrong with names and numbers is said before the page is there
     check_window(o.window, o.overlap)
     method = open_method(o) # not the one of the jobs: their weights depend on K
@@ -223,7 +227,7 @@ def serve_app(port:int=0, # of 127.0.0.1; 0: any that is free
     'A context that gives the address of the page; an `ImportError` without Gradio, an `InputError` for a port that is taken, and as `stream`.'
     o = AppOptions.of(options)
     most, port, gradio = _most(o), _free_port(port), _gradio()
-    with tempfile.TemporaryDirectory(prefix='ltseg-app-') as home, _environment(GRADIO_TEMP_DIR=f'{home}/uploads', GRADIO_ANALYTICS_ENABLED='False'):
+    with tempfile.TemporaryDirectory(prefix='ltseg-app-') as home, _environment(**_settings(home)):
         desk = Desk(home, **vars(o))
         page = _page(gradio, desk, o.K, most)
         address = _launch(page, port, home, upload)

@@ -1,5 +1,7 @@
 "`ltseg app`: what its desk makes and deletes, whom its server answers and asks. The page in a browser is for test_app_page.py."
 import os
+import re
+import signal
 import socket
 import sys
 import tempfile
@@ -13,6 +15,7 @@ from unittest.mock import patch
 
 import psutil
 import pytest
+from processes import program  # noqa: F401: a fixture
 
 from ltseg.app import Desk, serve_app
 from ltseg.cli import main
@@ -120,6 +123,9 @@ def upload(address, name, content):
     return answer(address + 'gradio_api/upload', body, **{'Content-Type': 'multipart/form-data; boundary=x'})
 
 
+def settings(): return {name: value for name, value in os.environ.items() if 'GRADIO' in name or 'proxy' in name.lower()}
+
+
 ASKED = [] # (event, whom) of sockets, since it was emptied
 
 
@@ -128,11 +134,13 @@ def listen_in(event, args):
     if event == 'socket.getaddrinfo': ASKED.append(args[:2])
 
 
-def test_the_server(served, tmp_path):
-    "It is of this machine alone, asks no other, takes no more than it says, and leaves nothing."
+def test_the_server(served, tmp_path, monkeypatch):
+    "It is of this machine alone, asks no other, takes no more than it says, and leaves nothing; a proxy does not stand in its way."
+    for name in ('http_proxy', 'HTTP_PROXY'): monkeypatch.setenv(name, 'http://127.0.0.1:9')
+    for name in ('no_proxy', 'NO_PROXY'): monkeypatch.delenv(name, raising=False)
     sys.addaudithook(listen_in)
     ASKED.clear()
-    before = {name: value for name, value in os.environ.items() if 'GRADIO' in name}
+    before = settings()
     with served(upload=1) as address:
         port = int(address.split(':')[2].strip('/'))
         assert [c.laddr.ip for c in psutil.Process().net_connections('inet') if c.status == 'LISTEN' and c.laddr.port == port] == ['127.0.0.1']
@@ -145,7 +153,7 @@ def test_the_server(served, tmp_path):
         assert upload(address, 'b.mp4', bytes(1_100_000))[0] == 413
         assert [p.name for p in home.rglob('*') if p.is_file() and p.stat().st_size] == ['a.mp4']
         for path in ('/etc/passwd', f'{tmp_path}/clips'): assert answer(f'{address}gradio_api/file={path}')[0] in (403, 404)
-    assert left(tmp_path/'temporary') == [] and {name: value for name, value in os.environ.items() if 'GRADIO' in name} == before
+    assert left(tmp_path/'temporary') == [] and settings() == before
     hosts = {str(whom[0]) for whom in ASKED if isinstance(whom, tuple)}
     assert hosts <= {'127.0.0.1', 'localhost', '::1'}, hosts
     with pytest.raises(OSError): socket.create_connection(('127.0.0.1', port), timeout=5)
@@ -155,3 +163,15 @@ def test_after_an_error_nothing_is_left(served, tmp_path):
     with pytest.raises(ZeroDivisionError):
         with served(): 1/0
     assert left(tmp_path/'temporary') == []
+
+
+def test_control_c(served, tmp_path, program):
+    "The program says where the page is, and ends as the others do."
+    process, said = program('app', '--method', 'em', '--port', '0', said=tmp_path/'said'), tmp_path/'said'
+    while not (found := re.search(r'open (http://127\.0\.0\.1:\d+/)', said.read_text() if said.exists() else '')):
+        time.sleep(.1)
+        assert process.is_alive(), said.read_text()
+    assert answer(found[1])[0] == 200
+    os.kill(process.pid, signal.SIGINT)
+    process.join(60)
+    assert process.exitcode == 130 and 'ltseg: stopped' in said.read_text() and 'Traceback' not in said.read_text(), said.read_text()

@@ -19,8 +19,8 @@ from processes import program  # noqa: F401: a fixture
 
 from ltseg.cli import main
 from ltseg.files import InputError
-from ltseg.live import LatestFrames, Shown, live, live_frames, serve
-from ltseg.reader import PassingFrames
+from ltseg.live import Fragments, LatestFrames, Shown, live, live_frames, serve
+from ltseg.reader import PassingFrames, is_camera
 from ltseg.synthetic import demo_scene
 
 FPS = 12
@@ -159,7 +159,9 @@ def test_only_this_machine():
 
 @pytest.mark.skipif(not list(Path('/dev').glob('video*')), reason='no v4l2 device here (modprobe v4l2loopback)')
 def test_camera():
-    frames = live_frames(sorted(Path('/dev').glob('video*'))[0])(None, 640*480)
+    device = sorted(Path('/dev').glob('video*'))[0]
+    assert is_camera(device)
+    frames = live_frames(device)(None, 640*480)
     assert next(iter(frames)).shape[2] == 3
 
 
@@ -196,11 +198,14 @@ def test_flow_goes_on_beside_the_masks():
     assert found[0] <= window + 1 + (window - overlap) + 2
 
 
+class Roomy(LatestFrames):
+    "Nothing is dropped."
+    def __init__(self, frames, most): super().__init__(frames, 100)
+
+
 def test_masks_are_the_same_beside_the_flow():
     "The pictures are those of a stream in which one stage waits for the other, where nothing is dropped."
     frames = demo_scene(14, (64, 96)).frames
-    class Roomy(LatestFrames):
-        def __init__(self, frames, most): super().__init__(frames, 100)
     pictures = []
     for early in (1, 0):
         with patch('ltseg.live.LatestFrames', Roomy):
@@ -239,9 +244,12 @@ def test_an_earlier_file_stays_until_there_is_a_new_one(tmp_path, monkeypatch, c
                 if error: raise error
             return PassingFrames(some(), fps=12)
         monkeypatch.setattr('ltseg.live.live_frames', lambda source: frames)
+        monkeypatch.setattr('ltseg.live.LatestFrames', Roomy)
         return main(['live', 'camera', '-o', str(out), '--overwrite', *QUICK, '--window', '4', '--overlap', '1'])
     before = (out.read_bytes(), out.stat().st_mtime_ns)
-    assert ends(InputError('camera', 'it was unplugged')) == 2 and 'unplugged' in capsys.readouterr().err
+    with patch('ltseg.live.Fragments._begin', autospec=True, side_effect=Fragments._begin) as begun:
+        assert ends(InputError('camera', 'it was unplugged')) == 2 and 'unplugged' in capsys.readouterr().err
+    assert begun.called, 'no picture was written, and nothing was tried'
     assert [p.name for p in out.parent.iterdir()] == ['a.mp4'] and (out.read_bytes(), out.stat().st_mtime_ns) == before
     assert ends(None) == 0
-    assert [p.name for p in out.parent.iterdir()] == ['a.mp4'] and len(decoded(out)) > 0
+    assert [p.name for p in out.parent.iterdir()] == ['a.mp4'] and len(decoded(out)) == 13
