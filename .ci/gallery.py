@@ -88,18 +88,18 @@ def part(name, title, says, film, first, end, credit=STREET, **more):
 
 CLIPS = [
     part('bunny', 'It gets up, and then it stands',
-         'Whole, with ears and arms, as long as it moves. Then it holds still for half a second, and most of it is background: what does not move is not found.',
+         'The body keeps its label. Head, ears and an arm move by themselves, take a label of their own for a while, and give it back: what moves differently is told apart, be it one animal or not.',
          'bigbuckbunny.mp4', 0, 132, BUNNY, fails=True),
     part('walker', 'Somebody walks by', 'Each leg goes its own way, so it may get a colour of its own. When he has left, the camera still drifts, and the bollard in front moves '
          'against the wall behind: that is parallax, and it is taken for a moving thing.', 'bikes.mp4', 187, 242, fails=True, still=.15),
     part('crossing', 'Cars behind a fence', 'The camera stands. Two cars go in opposite directions behind a fence that cuts them in pieces; each has a label of its own, and the fence is left out, as far as flow of this size can tell.',
          'bikes.mp4', 137, 187),
-    part('bus', 'A bus from above', 'One large thing, and one motion. Its long sides are sharp; the near end is missed.', 'bikes.mp4', 0, 30),
-    part('taxi', 'A man, then a taxi', 'He walks out to the right, and a taxi comes in from the left. His head is lost before the dark car, and parts of the roof once it fills the picture.', 'bikes.mp4', 30, 76, still=.12),
+    part('bus', 'A bus from above', 'One large thing, and one motion: found whole, but for scraps of its roof.', 'bikes.mp4', 0, 30),
+    part('taxi', 'A man, then a taxi', 'He walks out to the right, found from head to belt. A taxi comes in from the left, and falls into pieces once its roof fills the picture.', 'bikes.mp4', 30, 76, still=.12),
     part('van', 'What fills the picture', 'A van and a car pass close by, blurred, and cover half of the picture. Only pieces of them are found: there is no flow where '
          'nothing can be matched from one frame to the next, and what is largest counts as background.', 'bikes.mp4', 76, 137, fails=True),
-    Clip('demo', 'Three objects, one camera', 'The clip of <code>ltseg demo</code>. When two of the objects touch, they may share a label for some frames.', RENDERED, demo, fps=12),
-    Clip('deep', 'A world with depth', 'The camera flies in, past things that stand still. The largest object is found, with a piece of the ground beside it; the small ones come and go.', RENDERED,
+    Clip('demo', 'Three objects, one camera', 'The clip of <code>ltseg demo</code>. Each object has a label of its own, also when two of them touch.', RENDERED, demo, fps=12),
+    Clip('deep', 'A world with depth', 'The camera flies in, past things that stand still. The large objects are found, one with a piece of the ground beside it; the small ones come and go.', RENDERED,
          partial(deep_world, 20003, 4), fps=15, fails=True)]
 LOOP = part('loop', 'loop', '', 'bigbuckbunny.mp4', 4, 69, BUNNY, fps=12.5, still=.62) # at half speed: five seconds
 STAND_IN = Clip('loop', 'loop', '', RENDERED, partial(demo, 61), fps=12.5)
