@@ -10,7 +10,7 @@ __all__ = ['SHEET_COLUMNS', 'PROGRESS', 'Segmentation', 'summarise', 'find_piece
 # %% ../nbs/50_result.ipynb #d8e48286
 import errno, json, math, os, re, shutil, time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, pairwise, repeat
@@ -31,6 +31,7 @@ from .labels import read_labels, resize_probs, write_palette_png
 from .link import Memory, label_of, read_memory, write_memory
 from .motion import SPATIAL_MODELS, MotionModel
 from .options import StreamOptions, renamed
+from .pipeline import ahead
 from .plots import contact_sheet, labels_to_rgb, overlay, residual_to_rgb, spread
 from .reader import Source
 from .refine import Refinement
@@ -186,6 +187,11 @@ def _picture(seg, t, frame, scale): # what the segments of frame t are drawn ove
     return flow_to_rgb(resize_flow(seg.source.flow[:, t], seg.source.size, rescale=False), scale)
 
 # %% ../nbs/50_result.ipynb #3cbb6e13
+_LABELLED = 2 # frames whose labels are made while one is written
+
+def _labelled(seg, frames): # -> of each frame, its picture and its labels
+    for t, frame in zip(range(len(seg.source.names)), frames): yield frame, seg.label(t, frame)
+
 def write_frames(seg:Segmentation, # a piece
                  labels, # folder of the label PNGs, which exists
                  video=None, # file of the overlay; None: nothing is drawn
@@ -198,9 +204,9 @@ def write_frames(seg:Segmentation, # a piece
     looks = source.frames is not None and (video is not None or seg.refine is not None and seg.refine.needs_frames)
     if scale is None: scale = flow_scale(source.flow)
     areas, frames = np.zeros((T, 256), int), source.frames if looks else repeat(None)
-    with nullcontext() if video is None else open_writer(video, source.fps, times=source.times[:T + 1], aspect=source.aspect) as film:
-        for t, name, frame in zip(range(T), tqdm(source.names, desc='saving', disable=not progress), frames):
-            found = seg.label(t, frame)
+    film = nullcontext() if video is None else open_writer(video, source.fps, times=source.times[:T + 1], aspect=source.aspect)
+    with film as film, closing(ahead(_labelled(seg, frames), _LABELLED)) as labelled:
+        for t, (name, (frame, found)) in enumerate(zip(tqdm(source.names, desc='saving', disable=not progress), labelled)):
             write_palette_png(Path(labels)/f'{name}.png', found)
             areas[t] = torch.bincount(found.flatten(), minlength=256).numpy()
             if film is None: continue
