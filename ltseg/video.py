@@ -669,6 +669,16 @@ def trust_in_flow(ahead:Tensor, # (2,H,W) from the first frame to the second, pi
     return torch.from_numpy(np.exp(-missed/usual) + np.float32(1e-3)) # never zero: we divide by it
 
 # %% ../nbs/10_video.ipynb #fb3b0003
+_smoothing = threading.Lock()
+
+@contextmanager
+def _undivided(): # OpenCV with one thread: where it divides a picture between several, the smoother rounds otherwise
+    with _smoothing:
+        threads = cv2.getNumThreads()
+        cv2.setNumThreads(1)
+        try: yield
+        finally: cv2.setNumThreads(threads)
+
 def smooth_along(frame, # (H,W,3) uint8, whose edges count
                  flow:Tensor, # (2,H,W), pixels
                  trust:Tensor, # (H,W), above 0
@@ -676,8 +686,9 @@ def smooth_along(frame, # (H,W,3) uint8, whose edges count
                  contrast:float=5., # σ, grey values that make an edge
                 ) -> Tensor: # (2,H,W), pixels
     'The flow, smoothed by what is to be trusted nearby, up to the edges of the frame.'
-    smoother = cv2.ximgproc.createFastGlobalSmootherFilter(np.ascontiguousarray(frame), strength, contrast)
-    u, v, share = (smoother.filter(x.numpy()) for x in (*(flow*trust), trust))
+    with _undivided():
+        smoother = cv2.ximgproc.createFastGlobalSmootherFilter(np.ascontiguousarray(frame), strength, contrast)
+        u, v, share = (smoother.filter(x.numpy()) for x in (*(flow*trust), trust))
     return torch.from_numpy(np.stack([u/share, v/share]))
 
 # %% ../nbs/10_video.ipynb #fb3b0005

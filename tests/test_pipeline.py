@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from threading import enumerate as threads
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -21,7 +22,7 @@ from ltseg.appearance import Appearance
 from ltseg.inference import stream
 from ltseg.pipeline import ahead
 from ltseg.synthetic import demo_scene
-from ltseg.video import DIS, write_video
+from ltseg.video import DIS, GuidedDIS, flow_pairs, write_video
 
 
 class Fast:
@@ -345,3 +346,15 @@ def test_warnings_beside_pictures(scene, tmp_path):
         heard += caught
     assert pieces > 2 and len(heard) == 50*pieces
     assert others() == before
+
+
+def test_flow_whatever_the_threads():
+    "The default flow has the same bytes with any number of OpenCV's threads, and of pairs at once."
+    frames, threads, found = demo_scene(4, (180, 320)).frames, cv2.getNumThreads(), []
+    try:
+        for n, pairs in ((1, 1), (2, 1), (3, 1), (2, 2), (4, 3)):
+            cv2.setNumThreads(n)
+            found.append(torch.stack(list(flow_pairs(frames, GuidedDIS(), pairs))))
+            assert cv2.getNumThreads() == n
+    finally: cv2.setNumThreads(threads)
+    assert all(torch.equal(f, found[0]) for f in found)
