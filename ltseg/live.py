@@ -21,7 +21,7 @@ import numpy as np
 from .files import InputError
 from .inference import Stream, check_window, open_method, stream
 from .options import LiveOptions, takes
-from .pipeline import check_wanted
+from .pipeline import ahead, check_wanted
 from .plots import overlay
 from .reader import PassingFrames, is_camera, piped_frames
 from .video import FLOW_ESTIMATORS, _add_h264, _yuv
@@ -86,6 +86,13 @@ def live_frames(source # '-' for standard input, a camera such as /dev/video0, o
     if path.is_file(): raise InputError(path, 'this is a file; live takes a camera, or - for a video that comes through a pipe (ltseg segment takes files)')
     raise InputError(path, 'a camera such as /dev/video0, or - for a video that comes through a pipe', 'nothing of that name' if not path.exists() else 'something else')
 
+# %% ../nbs/53_live.ipynb #be51de01
+def _cores(): # that this process may use
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+def _beside(reader, most): # its steps are made by a thread of its own while the masks are found, at most so many ahead
+    return replace(reader, steps=lambda start=0: ahead(reader.steps(start), most - 1))
+
 # %% ../nbs/53_live.ipynb #46acac43
 @dataclass
 class Live:
@@ -119,8 +126,11 @@ def live(source, # '-' for standard input, a camera such as /dev/video0, a named
         o.flow = FLOW_ESTIMATORS[o.flow]()
         o.flow.threads = 1 # pairs that are computed ahead would wait
     frames = source if isinstance(source, PassingFrames) else live_frames(source)(o.fps, o.max_pixels)
-    latest = LatestFrames(frames, max(2, (o.window - o.overlap)//2))
-    return Live(replace(stream(latest, **vars(o)), fitted=False, early=1), latest) # flow in a thread of its own
+    beside = _cores() > 1
+    few = max(2, (o.window - o.overlap)//(1 + beside)) # wait at each place: what waits is late
+    latest = LatestFrames(frames, few)
+    video = replace(stream(latest, **vars(o)), fitted=False)
+    return Live(replace(video, reader=_beside(video.reader, few)) if beside else video, latest)
 
 # %% ../nbs/53_live.ipynb #df8e2717
 class Shown:
