@@ -179,6 +179,11 @@ def _file_problems(cells, base_dir, columns):
             wrong = check(path) if path else None
             if wrong: yield line, f'{column} {path[:200]!r} {wrong}'
 
+# %% ../nbs/60_splits.ipynb #45b03687
+def _check_cells(cells, what, base_dir, columns): # apart from reading: what comes from a fuzzer is checked the same way
+    problems = [*_row_problems(cells), *_file_problems(cells, base_dir, columns)]
+    _refuse(what, f'a DataSplit of files in {base_dir}', (f'line {line}: {p}' for line, p in sorted(problems)))
+
 # %% ../nbs/60_splits.ipynb #9a845561
 def _tidy(cells): # -> the table of a `Split`
     ours = cells[[c for c in COLUMNS if c in cells]] # of the others there may be two of a name
@@ -220,8 +225,7 @@ def read_split(data_file, # see `find_split`
     'Reads and checks a table of a DataSplit; one `InputError` lists all that is wrong with it.'
     file = find_split(data_file, base_dir, part)
     cells = _read_cells(file)
-    problems = [*_row_problems(cells), *_file_problems(cells, base_dir, columns)]
-    _refuse(file, f'a DataSplit of files in {base_dir}', (f'line {line}: {p}' for line, p in sorted(problems)))
+    _check_cells(cells, file, base_dir, columns)
     stated = re.fullmatch(f'(.+)_({"|".join(PARTS)})', file.stem) # a CSV given by its path may not
     name, part = stated.groups() if stated else (file.stem, part)
     return Split(_tidy(cells), Path(base_dir), name, part, file)

@@ -111,10 +111,13 @@ def served(tmp_path, monkeypatch):
     return lambda **options: serve_app(method='em', **options)
 
 
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({})) # urllib's own would keep a proxy for all later tests
+
+
 def answer(address, data=None, **headers):
     "(status, content) of a request."
     try:
-        with urllib.request.urlopen(urllib.request.Request(address, data, headers)) as found: return found.status, found.read()
+        with DIRECT.open(urllib.request.Request(address, data, headers)) as found: return found.status, found.read()
     except urllib.error.HTTPError as e: return e.code, e.read()
 
 
