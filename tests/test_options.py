@@ -240,7 +240,7 @@ CASES = {
         'weights': [Acts('--weights {top}/two.safetensors', BY_NETWORK['live']), Refused('--weights', '--weights {top}/one.safetensors')],
         'device': JOB['device']('live'), 'flow_weights': JOB['flow_weights']('live'),
         'window': [Acts('--window 3 --overlap 1'), Refused('overlap', '--window 2 --overlap 2')],
-        'overlap': [Acts('--overlap 1', BY_NETWORK['live'] + ' --window 4 --overlap 2')],
+        'overlap': [Needed('overlap', '--overlap 1', LINES['live'] + ' --window 3')], # what is shown depends on how many frames are dropped
         'port': [Refused('--port', '--port 0')], # what it does is for test_live.py
         'overwrite': [Needed('--overwrite', '--overwrite', LINES['live'].replace('OUT', 'FULL')), Refused('--overwrite', '--overwrite', 'live pipe')]},
     'app': {
