@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 import urllib.request
+from itertools import cycle
 from pathlib import Path
 from unittest.mock import patch
 
@@ -217,12 +218,15 @@ def test_masks_are_the_same_beside_the_flow():
 def test_who_stops_waits_for_no_frame(monkeypatch):
     "A pipe that has stalled: the thread of the flow ends without another frame."
     monkeypatch.setattr('ltseg.live._cores', lambda: 2)
-    go = threading.Event()
+    shown, go = threading.Event(), threading.Event()
     def stalling():
-        yield from demo_scene(16, (64, 96)).frames
+        for frame in cycle(demo_scene(16, (64, 96)).frames):
+            if shown.wait(.02): break
+            yield frame
         go.wait(120)
     found = iter(live(PassingFrames(stalling(), fps=100), method='em', K=2, window=6, overlap=2, refine=None))
     next(found)
+    shown.set()
     ending = threading.Thread(target=found.close)
     ending.start()
     ending.join(30)
