@@ -221,7 +221,7 @@ def test_who_stops_waits_for_no_frame(monkeypatch):
     shown, go = threading.Event(), threading.Event()
     def stalling():
         for frame in cycle(demo_scene(16, (64, 96)).frames):
-            if shown.wait(.02): break
+            if shown.wait(.2): break # slower than the masks: the thread waits for a frame when the picture is shown
             yield frame
         go.wait(120)
     found = iter(live(PassingFrames(stalling(), fps=100), method='em', K=2, window=6, overlap=2, refine=None))
