@@ -1,4 +1,5 @@
 "Options, and the number of threads, for all tests."
+import importlib.util
 import os
 from pathlib import Path
 
@@ -25,3 +26,12 @@ def pytest_addoption(parser):
 def root() -> Path:
     "The top folder of the project."
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope='module')
+def builder():
+    "What builds the site, `.ci/site.py`; loaded anew for each module, since tests change it."
+    spec = importlib.util.spec_from_file_location('site_builder', Path(__file__).resolve().parent.parent/'.ci'/'site.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

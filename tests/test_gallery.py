@@ -1,5 +1,4 @@
 "What the site alone has: the top of the first page, the gallery, commands by task, results first; and that nobody builds it in another way."
-import importlib.util
 import json
 import os
 import re
@@ -22,14 +21,6 @@ from ltseg.protocol import bootstrap
 
 ROOT = Path(__file__).resolve().parent.parent
 NBS = ROOT/'nbs'
-
-
-@pytest.fixture(scope='module')
-def builder():
-    spec = importlib.util.spec_from_file_location('site_builder', ROOT/'.ci'/'site.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ Most is read off the notebooks, so it needs no Quarto; the last tests look at th
 """
 import ast
 import gzip
-import importlib.util
 import json
 import os
 import re
@@ -235,14 +234,6 @@ def test_one_version():
     assert f'__version__ = "{version}"' in (ROOT/'ltseg'/'__init__.py').read_text(encoding='utf8')
     assert yaml.safe_load((ROOT/'CITATION.cff').read_text(encoding='utf8'))['version'] == version
     assert version in (ROOT/'CHANGELOG.md').read_text(encoding='utf8')
-
-
-@pytest.fixture(scope='module')
-def builder():
-    spec = importlib.util.spec_from_file_location('site_builder', ROOT/'.ci'/'site.py')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def notebook(*sources) -> dict:
